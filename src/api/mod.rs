@@ -4,6 +4,7 @@ mod access;
 mod act_on_dead_letters;
 mod extract;
 mod idempotency;
+mod jobs;
 mod list_acts;
 mod list_campaigns;
 mod list_dead_letters;
@@ -115,11 +116,15 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_parked::list))
         .routes(routes!(list_parked::reasons))
         .routes(routes!(show_overview::show))
-        .routes(routes!(show_throughput::show));
+        .routes(routes!(show_throughput::show))
+        .routes(routes!(jobs::list_jobs::list))
+        .routes(routes!(jobs::show_job::show));
     let event_acts = OpenApiRouter::new()
         .routes(routes!(act_on_dead_letters::redrive))
         .routes(routes!(act_on_dead_letters::drop_all))
-        .routes(routes!(replay_events::replay));
+        .routes(routes!(replay_events::replay))
+        .routes(routes!(jobs::request_job::request))
+        .routes(routes!(jobs::cancel_job::cancel));
     let changes = OpenApiRouter::new().routes(routes!(members::change_member::change));
     let audit = OpenApiRouter::new().routes(routes!(list_acts::list)).routes(routes!(show_overview::examine));
     [

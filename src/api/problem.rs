@@ -4,6 +4,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
+use crate::ops::jobs::CancelError;
 use crate::ops::ledger::{InvalidMoment, InvalidMonths};
 use crate::ops::page::PageError;
 use crate::ops::rebuild::BoundedError;
@@ -93,6 +94,18 @@ impl From<tickets::ChangeError> for Problem {
     }
 }
 
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotFound(id) => no_job(&id.to_string()),
+            CancelError::Ended { .. } => {
+                Self::new(StatusCode::CONFLICT, "job-ended", "The job has ended", error.to_string())
+            }
+            CancelError::Database(error) => database(&error),
+        }
+    }
+}
+
 /// The request makes no sense; `detail` says why.
 pub fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request makes no sense", detail)
@@ -133,6 +146,12 @@ pub fn no_event(source: &str, event_id: &str) -> Problem {
         "no event {event_id} of {source} is pending, applied or dead: GET /api/events lists them; it may still be in RabbitMQ"
     );
     Problem::new(StatusCode::NOT_FOUND, "event-not-found", "No such event", detail)
+}
+
+/// There is no such job.
+pub fn no_job(job: &str) -> Problem {
+    let detail = format!("there is no job {job}: GET /api/jobs lists them");
+    Problem::new(StatusCode::NOT_FOUND, "job-not-found", "No such job", detail)
 }
 
 /// There is no such campaign.

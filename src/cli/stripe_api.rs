@@ -6,7 +6,7 @@ use super::{Exit, Failure};
 use crate::config::Config;
 use crate::database;
 use crate::ops::reconcile::stripe::ReconcileError;
-use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::ops::stripe_api::{NO_KEY, StripeApi, StripeApiError};
 use crate::store::{Rules, Store, StoreError};
 
 /// A store and a client, as `config` names them.
@@ -15,49 +15,29 @@ pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Resu
         StripeApiError::OtherMode(_) => Failure::new(Exit::NotAllowed, error.to_string()),
         _ => Failure::new(Exit::Usage, error.to_string()),
     })?;
-    let missing = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
-    let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
+    let api = api.ok_or_else(|| Failure::new(Exit::Usage, NO_KEY))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     Ok((Store::new(pool, clock.clone(), Rules::new(config)), api))
 }
 
 /// 7 if Stripe or the database is down, 4 if Stripe rejects the key or its mode does not count, 1 otherwise.
 pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
-    let ReconcileError::Api { path, source } = error else {
-        let (exit, hint) = match &error {
-            ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
-            _ => (Exit::Failed, "`memberflow doctor` checks the database, its tables and our rights"),
-        };
-        return Failure::new(exit, format!("{error}; {hint}")).into();
+    let exit = match &error {
+        ReconcileError::Store(StoreError::Unavailable(_)) => Exit::DependencyDown,
+        ReconcileError::Store(_) => Exit::Failed,
+        ReconcileError::Api { source, .. } => match source {
+            StripeApiError::OtherMode(_) | StripeApiError::Refused { status: 401 | 403, .. } => {
+                Exit::NotAllowed
+            }
+            StripeApiError::Refused { status: 429 | 500.., .. }
+            | StripeApiError::Unreachable(_)
+            | StripeApiError::InvalidResponse(_)
+            | StripeApiError::TooManyPages(_) => Exit::DependencyDown,
+            StripeApiError::Refused { .. } => Exit::Failed,
+            StripeApiError::Settings(_) => Exit::Usage,
+        },
     };
-    let stays = "What was fixed by then stays, and the next run continues";
-    let (exit, hint) = match &source {
-        // It says itself which key to set.
-        StripeApiError::OtherMode(_) => {
-            return Failure::new(Exit::NotAllowed, format!("{path}: {source}. {stays}")).into();
-        }
-        StripeApiError::Refused { status: 401, .. } => (
-            Exit::NotAllowed,
-            "make a new key (Developers -> API keys in Stripe's dashboard) and set STRIPE_API_KEY",
-        ),
-        StripeApiError::Refused { status: 403, .. } => {
-            (Exit::NotAllowed, "give the restricted key the right to read this")
-        }
-        StripeApiError::Refused { status: 429, .. } => {
-            (Exit::DependencyDown, "lower MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND, or try again later")
-        }
-        StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
-            (Exit::DependencyDown, "try again later; see https://status.stripe.com")
-        }
-        StripeApiError::InvalidResponse(_) | StripeApiError::TooManyPages(_) => {
-            (Exit::DependencyDown, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
-        }
-        StripeApiError::Refused { .. } => {
-            (Exit::Failed, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
-        }
-        StripeApiError::Settings(_) => (Exit::Usage, "correct STRIPE_API_KEY and STRIPE_API_BASE"),
-    };
-    Failure::new(exit, format!("{path}: {source}; {hint}. {stays}")).into()
+    Failure::new(exit, error.explained()).into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! `/console/attention`: what needs somebody: dead letters by cause, events that fail and are retried, what is parked by
-//! reason, silent sources and drift.
+//! reason, silent sources, and drift with the jobs that compare and fix.
 
 use askama::Template;
 use axum::Form;
@@ -8,6 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page};
@@ -17,8 +18,9 @@ use super::state::Console;
 use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
-use crate::ops::drift::{self, LastCheck};
+use crate::ops::drift::{self, LastCheck, StoredDifference};
 use crate::ops::events::{self, Event, Filter, State as EventState};
+use crate::ops::jobs::{self, Job, Operation};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
 
@@ -41,12 +43,24 @@ struct Attention {
     parked: Vec<Parked>,
     /// Those that are silent.
     sources: Vec<Source>,
-    /// The last comparisons.
-    checks: Vec<LastCheck>,
+    comparisons: Vec<Comparison>,
     now: OffsetDateTime,
 }
 
+/// An operation that compares.
+struct Comparison {
+    operation: Operation,
+    /// The last one.
+    check: Option<LastCheck>,
+    /// The one that waits or runs.
+    job: Option<Job>,
+}
+
 impl Attention {
+    fn is_anything_compared(&self) -> bool {
+        self.comparisons.iter().any(|it| it.check.is_some())
+    }
+
     fn needs_confirmation(&self, letters: &i64) -> bool {
         confirm::is_needed(*letters)
     }
@@ -54,6 +68,24 @@ impl Attention {
     fn age(&self, since: &OffsetDateTime) -> String {
         format::age(*since, self.now)
     }
+}
+
+impl Comparison {
+    /// What differed; the first difference of each row of a member has the member, whose events can be applied again.
+    fn differences(&self) -> Vec<(&StoredDifference, Option<Uuid>)> {
+        let mut rows: Vec<(&StoredDifference, Option<Uuid>)> = Vec::new();
+        for difference in self.check.iter().flat_map(|check| check.differences.0.iter()) {
+            let is_first = rows.last().is_none_or(|(last, _)| last.object != difference.object);
+            rows.push((difference, is_first.then(|| member_of(&difference.object)).flatten()));
+        }
+        rows
+    }
+}
+
+/// The member of an object or row that differed.
+fn member_of(object: &str) -> Option<Uuid> {
+    let in_key = || object.split(' ').find_map(|part| part.strip_prefix("user_id="));
+    object.strip_prefix("member ").or_else(in_key)?.trim_matches('"').parse().ok()
 }
 
 /// Shows it.
@@ -65,10 +97,25 @@ pub(super) async fn show(State(console): State<Console>, session: Session) -> Re
     let parked = parked::reasons(pool).await?;
     let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;
     sources.retain(|source| source.is_silent);
-    let checks = drift::last(pool).await?;
+    let comparisons = comparisons(&console).await?;
     let downloads = query::downloads(DEAD_LETTERS, []);
     let frame = Frame::of(&session, "Attention", "Needs attention");
-    Ok(page(&Attention { frame, dead, downloads, failing, parked, sources, checks, now }))
+    Ok(page(&Attention { frame, dead, downloads, failing, parked, sources, comparisons, now }))
+}
+
+/// Each operation that compares.
+async fn comparisons(console: &Console) -> Result<Vec<Comparison>, PageError> {
+    let (mut checks, mut jobs) = (drift::last(console.pool()).await?, jobs::active(console.pool()).await?);
+    let of = |operation: Operation| {
+        let check = checks.iter().position(|check| check.name == operation.as_str());
+        let job = jobs.iter().position(|job| job.operation == operation.as_str());
+        Comparison {
+            operation,
+            check: check.map(|at| checks.swap_remove(at)),
+            job: job.map(|at| jobs.swap_remove(at)),
+        }
+    };
+    Ok(Operation::ALL.into_iter().map(of).collect())
 }
 
 /// Which letters, and what is done with them.
@@ -107,4 +154,23 @@ pub(super) async fn act(
         other => return Err(PageError::Invalid(format!("act is redrive or drop; {other:?} is neither"))),
     };
     Ok(Redirect::to(HERE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn member_is_found_in_what_differed() {
+        let id = "ada00000-0000-4000-8000-000000000001";
+        for object in [
+            format!("member {id}"),
+            format!("public.user_revenue_by_currency currency=\"usd\" user_id=\"{id}\""),
+        ] {
+            assert_eq!(member_of(&object), id.parse().ok(), "{object}");
+        }
+        for object in ["subscription sub_1", "member", "ingest.claims object_id=\"user_id=7\"", "user_id=x"] {
+            assert_eq!(member_of(object), None, "{object}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod audit;
 mod campaigns;
 mod change_member;
 mod events;
+mod jobs;
 mod lists;
 mod live;
 mod member;
@@ -108,6 +109,9 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/events/{source}/{event_id}/body", get(events::fixture::download))
         .route("/console/events/{source}/{event_id}/fixture", get(events::fixture::show))
         .route("/console/attention", get(attention::show).post(attention::act))
+        .route("/console/jobs", get(jobs::list).post(jobs::request))
+        .route("/console/jobs/{job}", get(jobs::show))
+        .route("/console/jobs/{job}/cancel", post(jobs::cancel))
         .route("/console/parked", get(parked::show).post(parked::act))
         .route("/console/audit", get(audit::show))
         .route("/console/settings", get(settings::show))

@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u16 = 5;
 
 /// The machine-readable name of every problem, except those about event fields: `<field>-missing` and
 /// `<field>-invalid`. Each is explained in `docs/problems.md`.
-pub const KINDS: [&str; 42] = [
+pub const KINDS: [&str; 44] = [
     "api-off",
     "bad-request",
     "body-broken-off",
@@ -36,6 +36,8 @@ pub const KINDS: [&str; 42] = [
     "idempotency-key-in-use",
     "idempotency-key-reused",
     "internal",
+    "job-ended",
+    "job-not-found",
     "member-not-found",
     "method-not-allowed",
     "not-durable",

@@ -18,7 +18,7 @@ pub fn actor() -> String {
     format!("{name}@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Records an action in the audit log that used several transactions, or not ours.
+/// Records an action of this user in the audit log that used several transactions, or not ours.
 pub async fn note(
     pool: &PgPool,
     act: &str,
@@ -26,6 +26,10 @@ pub async fn note(
     outcome: Value,
     at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let act = Act { actor: &actor(), act, arguments, outcome };
+    note_by(pool, Act { actor: &actor(), act, arguments, outcome }, at).await
+}
+
+/// The same for an action of anybody.
+pub async fn note_by(pool: &PgPool, act: Act<'_>, at: OffsetDateTime) -> Result<(), sqlx::Error> {
     audit::record(&mut *pool.acquire().await?, act, at).await
 }

@@ -7,11 +7,10 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
-use super::actor::actor;
 use crate::store::rebuild::RowDifference;
 
 /// The most differences stored of one comparison.
-const STORED_MAX: usize = 50;
+pub(super) const STORED_MAX: usize = 50;
 /// The longest value that is stored whole, in characters of its JSON.
 const VALUE_MAX_CHARS: usize = 200;
 
@@ -24,7 +23,7 @@ pub struct LastCheck {
     /// When it ended.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// Who ran it: user and host.
+    /// Who ran it, as the audit log calls them: user and host, or whoever requested the job.
     pub actor: String,
     /// Whether it fixed what it found.
     pub is_fix: bool,
@@ -35,15 +34,6 @@ pub struct LastCheck {
     /// The first of those that differed, at most 50.
     #[schema(value_type = Vec<StoredDifference>)]
     pub differences: Json<Vec<StoredDifference>>,
-}
-
-impl LastCheck {
-    /// The command that fixes what differs still.
-    #[must_use]
-    pub fn fix(&self) -> String {
-        let flag = if self.name == "rebuild" { "" } else { " --fix" };
-        format!("memberflow {}{flag}", self.name)
-    }
 }
 
 /// Something that differed.
@@ -93,7 +83,7 @@ impl Sample {
     /// Stores the comparison in place of the previous one of its `name`. A failure is only logged: the comparison itself
     /// has succeeded.
     pub(super) async fn store(self, pool: &PgPool, comparison: Comparison<'_>) {
-        let Comparison { name, is_fix, found, remaining, at } = comparison;
+        let Comparison { name, actor, is_fix, found, remaining, at } = comparison;
         let stored = sqlx::query(
             "insert into ingest.last_checks as c (name, at, actor, is_fix, found, remaining, differences)
              values ($1, $2, $3, $4, $5, $6, $7)
@@ -103,7 +93,7 @@ impl Sample {
         )
         .bind(name)
         .bind(at)
-        .bind(actor())
+        .bind(actor)
         .bind(is_fix)
         .bind(i64::try_from(found).unwrap_or(i64::MAX))
         .bind(i64::try_from(remaining).unwrap_or(i64::MAX))
@@ -119,6 +109,7 @@ impl Sample {
 /// A comparison that has ended.
 pub(super) struct Comparison<'a> {
     pub name: &'a str,
+    pub actor: &'a str,
     pub is_fix: bool,
     pub found: u64,
     pub remaining: u64,

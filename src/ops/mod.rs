@@ -10,6 +10,7 @@ pub mod drift;
 pub mod events;
 pub mod fixture;
 pub mod idempotency;
+pub mod jobs;
 pub mod ledger;
 pub mod members;
 pub mod messages;

@@ -1,9 +1,11 @@
-//! Progress of long operations on stderr: a bar on a terminal, otherwise a line now and then.
+//! Progress of long operations: on stderr, as a bar on a terminal and otherwise as a line now and then; or where another
+//! task reads it.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
 
 /// Between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -17,6 +19,19 @@ pub enum Progress {
     Bar(ProgressBar),
     /// In a log.
     Lines(Lines),
+    /// Where another task reads it.
+    Watched(watch::Sender<Position>),
+}
+
+/// How far an operation has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// What is being done.
+    pub part: String,
+    /// Its finished pieces.
+    pub done: u64,
+    /// All of its pieces; 0 if unknown.
+    pub total: u64,
 }
 
 /// The progress of the part, and when it was last printed.
@@ -41,6 +56,13 @@ impl Progress {
         }
     }
 
+    /// For another task to read.
+    #[must_use]
+    pub fn watched() -> (Self, watch::Receiver<Position>) {
+        let (sender, receiver) = watch::channel(Position::default());
+        (Self::Watched(sender), receiver)
+    }
+
     /// Begins a part of `total` pieces; 0 if unknown.
     pub fn begin(&mut self, part: &str, total: u64) {
         match self {
@@ -61,6 +83,9 @@ impl Progress {
                 *lines = Lines { part: part.to_owned(), done: 0, total, said: Instant::now(), ..*lines };
                 lines.say();
             }
+            Self::Watched(position) => {
+                position.send_replace(Position { part: part.to_owned(), done: 0, total });
+            }
         }
     }
 
@@ -76,6 +101,7 @@ impl Progress {
                     lines.say();
                 }
             }
+            Self::Watched(position) => position.send_modify(|position| position.done += pieces),
         }
     }
 
@@ -94,6 +120,7 @@ impl Progress {
                     anstream::eprintln!("{}: {}", lines.line(), so_far());
                 }
             }
+            Self::Watched(_) => self.advance(1),
         }
     }
 
@@ -132,5 +159,16 @@ mod tests {
         progress.advance_with(String::new);
         let Progress::Lines(lines) = &progress else { panic!("{progress:?}") };
         assert_eq!(lines.line(), "replay: posting events, 8 of 308");
+    }
+
+    #[test]
+    fn watched_progress_is_that_of_the_last_part() {
+        let (mut progress, position) = Progress::watched();
+        progress.begin("messages", 0);
+        progress.advance(7);
+        progress.begin("posting events", 308);
+        progress.advance(7);
+        progress.advance_with(String::new);
+        assert_eq!(*position.borrow(), Position { part: "posting events".to_owned(), done: 8, total: 308 });
     }
 }

@@ -12,6 +12,7 @@ use axum::Router;
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 
 use self::listeners::Listeners;
 use self::shares::Shares;
@@ -29,6 +30,7 @@ use crate::http::problem_docs;
 use crate::http::readiness::Readiness;
 use crate::lifecycle::Lifecycle;
 use crate::ops::doctor::Doctor;
+use crate::ops::jobs::run::Runner;
 use crate::queue::Queue;
 use crate::receive::{self, Dependencies, Endpoints};
 use crate::store::{Rules, Store};
@@ -112,6 +114,7 @@ pub async fn start(
     let public = receive.map_or_else(Router::new, receive::webhooks);
     let mut ops = health::routes(health);
     if roles.contains(&Role::Api) {
+        run_jobs(Runner::new(config, &clock, pools.api.clone()), lifecycle);
         ops = ops.merge(for_people(config, pools.api, clock, lifecycle));
     }
     serve(listeners, public, ops, config, lifecycle)
@@ -124,6 +127,12 @@ fn keep_up_metrics(metrics: PrometheusHandle, lifecycle: &Lifecycle) {
             metrics.run_upkeep();
         }
     });
+}
+
+/// Where they are requested. On a thread of its own: operations compute, and their futures are not [`Send`].
+fn run_jobs(runner: Runner, lifecycle: &Lifecycle) {
+    let here = lifecycle.clone();
+    lifecycle.tasks.spawn_blocking(move || Handle::current().block_on(runner.run(&here)));
 }
 
 /// The API and the console.

@@ -12,6 +12,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What an operator does about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "try again later",
+            Self::Refused(_) => "`memberflow doctor` checks the database, its tables and our rights",
+        }
+    }
+
     /// Whether one event of the batch may be the cause although the database is available: it loses the
     /// connection, or it violates a foreign key (23503), for example one that the application has added.
     #[must_use]

@@ -22,6 +22,7 @@ mod evidence;
 mod faults;
 mod forgetting;
 mod fuzzing;
+mod jobs;
 mod ledger;
 mod members;
 mod migrations;

@@ -13,10 +13,10 @@ use crate::ops::members::{
     DIRECTION_NAMES, ENGAGEMENT_STATUSES, HEALTH_STATUSES, MAX_TAG_CHARS, MAX_TAGS, MAX_TEXT_CHARS,
     SORT_NAMES, SUBSCRIPTION_STATUSES, TIMELINE_KINDS,
 };
-use crate::ops::{campaigns, events, messages, page, throughput, tickets};
+use crate::ops::{campaigns, events, jobs, messages, page, throughput, tickets};
 
 /// The parameters that take one of some words: where, which, and the words.
-const WORDS: [(&str, &str, &[&str]); 15] = [
+const WORDS: [(&str, &str, &[&str]); 17] = [
     ("list_members", "engagement_status", &ENGAGEMENT_STATUSES),
     ("list_members", "health_status", &HEALTH_STATUSES),
     ("list_members", "status", &SUBSCRIPTION_STATUSES),
@@ -32,6 +32,8 @@ const WORDS: [(&str, &str, &[&str]); 15] = [
     ("list_movements", "kind", &KINDS),
     ("list_timeline", "kind", &TIMELINE_KINDS),
     ("show_throughput", "period", &throughput::PERIODS),
+    ("list_jobs", "operation", &jobs::OPERATIONS),
+    ("list_jobs", "state", &jobs::STATES),
 ];
 /// A month of the years that a question may be about.
 const MONTH: &str = "^(?!0000|9999)[0-9]{4}-(0[1-9]|1[0-2])$";

@@ -47,13 +47,11 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
 }
 
 fn failure(error: StoreError) -> anyhow::Error {
-    let (exit, hint) = match &error {
-        StoreError::Unavailable(_) => (Exit::DependencyDown, "try again later"),
-        StoreError::Refused(_) => {
-            (Exit::Failed, "`memberflow doctor` checks the database, its tables and our rights")
-        }
+    let exit = match error {
+        StoreError::Unavailable(_) => Exit::DependencyDown,
+        StoreError::Refused(_) => Exit::Failed,
     };
-    Failure::new(exit, format!("{error}; {hint}")).into()
+    Failure::new(exit, format!("{error}; {}", error.hint())).into()
 }
 
 fn exit(report: &Report) -> Exit {

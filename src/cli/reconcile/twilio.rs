@@ -15,7 +15,7 @@ use crate::ops::progress::Progress;
 use crate::ops::reconcile::twilio::{
     self, DriftedField, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
 };
-use crate::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
+use crate::ops::twilio_api::{NO_ACCOUNT, SentRange, TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare every text message of Twilio's API with its reports.
@@ -68,13 +68,12 @@ pub async fn run_twilio(
     show: impl FnMut(&DriftedMessage),
 ) -> anyhow::Result<Report> {
     let api = TwilioApi::new(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let missing = "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS are not both set: Twilio's console shows them under Account Info";
-    let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
+    let api = api.ok_or_else(|| Failure::new(Exit::Usage, NO_ACCOUNT))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let (mut progress, mut reached) = (Progress::on_stderr(command), None);
     let done = tokio::select! {
-        done = twilio::run(&store, &api, clock, options, &mut progress, &mut reached, show) => Some(done),
+        done = twilio::run(&store, &api, options, &mut progress, &mut reached, show) => Some(done),
         _ = tokio::signal::ctrl_c() => None,
     };
     match done {
@@ -85,25 +84,19 @@ pub async fn run_twilio(
 
 /// 7 if Twilio or the database is down, 4 if Twilio rejects the token, 1 otherwise.
 fn failure(error: &ReconcileError, resume: &str) -> anyhow::Error {
-    let (exit, hint) = match error {
-        ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
-        ReconcileError::Store(_) => (Exit::Failed, "`memberflow doctor` may know more"),
-        ReconcileError::Api(TwilioApiError::Refused { status: 401 | 403, .. }) => (
-            Exit::NotAllowed,
-            "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS to what Twilio's console shows under Account Info",
-        ),
-        ReconcileError::Api(
-            TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_),
-        ) => (Exit::DependencyDown, "try again later; see https://status.twilio.com"),
-        ReconcileError::Api(TwilioApiError::InvalidResponse(_)) => {
-            (Exit::DependencyDown, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
-        }
-        ReconcileError::Api(TwilioApiError::Refused { .. }) => {
-            (Exit::Failed, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
-        }
-        ReconcileError::Api(TwilioApiError::Settings(_)) => (Exit::Usage, "correct TWILIO_API_BASE"),
+    let exit = match error {
+        ReconcileError::Store(StoreError::Unavailable(_)) => Exit::DependencyDown,
+        ReconcileError::Store(_) => Exit::Failed,
+        ReconcileError::Api(api) => match api {
+            TwilioApiError::Refused { status: 401 | 403, .. } => Exit::NotAllowed,
+            TwilioApiError::Refused { status: 429 | 500.., .. }
+            | TwilioApiError::Unreachable(_)
+            | TwilioApiError::InvalidResponse(_) => Exit::DependencyDown,
+            TwilioApiError::Refused { .. } => Exit::Failed,
+            TwilioApiError::Settings(_) => Exit::Usage,
+        },
     };
-    Failure::new(exit, format!("{error}; {hint}. {resume}")).into()
+    Failure::new(exit, format!("{error}; {}. {resume}", error.hint())).into()
 }
 
 /// What a run that was ended has done, and how to go on: the newest messages are read first.

@@ -120,8 +120,9 @@
     picked.textContent = count === 0 ? 'Select some, or take' : `${count} selected, or`;
   });
 
-  // Live: changes are notified over server-sent events and offered by a button; the page never reloads by itself. The
-  // stream is closed while the page is hidden, and on request.
+  // Live: changes are notified over server-sent events and offered by a button; the page never reloads by itself. Only a part
+  // that shows how far something is (`data-renew` is its id) is replaced at once. The stream is closed while the page is
+  // hidden, and on request.
   const watched = document.querySelector('[data-live]');
   const changed = document.getElementById('changed');
   const toggle = document.getElementById('live');
@@ -134,13 +135,18 @@
     let last = '';
     let timer = 0;
 
+    // The page as it is now; nothing if it is not to be had.
+    const read = async () => {
+      const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+      if (!answer.ok || answer.redirected) return null;
+      return new DOMParser().parseFromString(await answer.text(), 'text/html');
+    };
     // How many rows now precede the first row of this page. Only of a first page in the order of time.
     const arrived = async () => {
       const isFirst = !new URLSearchParams(location.search).get('cursor');
       if (!watched.hasAttribute('data-newest') || !isFirst) return '';
-      const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
-      if (!answer.ok || answer.redirected) return '';
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const page = await read();
+      if (!page) return '';
       const names = (of) => [...of.querySelectorAll('#list [data-row]')].map((row) => row.dataset.row);
       const [here, there] = [names(document), names(page)];
       const count = here.length === 0 ? there.length : there.indexOf(here[0]);
@@ -153,13 +159,31 @@
       button.textContent = count ? `${count} new: show` : 'Something changed: show';
       changed.hidden = false;
     };
+    // Replaces the part that may change by itself. The focus stays where it is.
+    const renew = async () => {
+      timer = 0;
+      const id = watched.dataset.renew;
+      const [here, there] = [document.getElementById(id), (await read())?.getElementById(id)];
+      if (!there) return offer();
+      const places = (of) => [...of.querySelectorAll('a, button')];
+      const focused = places(here).indexOf(document.activeElement);
+      here.replaceWith(there);
+      if (focused >= 0) (places(there)[focused] ?? watched).focus();
+      return arrange();
+    };
+    const show = () => (watched.dataset.renew ? renew().catch(offer) : offer());
+    const showSoon = () => { if (!timer) timer = setTimeout(show, COUNT_AFTER_MS); };
     const watch = () => {
       const query = new URLSearchParams({ tables: watched.dataset.live, after: last });
       source = new EventSource(`/console/live?${query}`);
-      source.addEventListener('at', (event) => { last = event.lastEventId; });
+      source.addEventListener('at', (event) => {
+        last = event.lastEventId;
+        // It may have changed since the page was made.
+        if (watched.dataset.renew) showSoon();
+      });
       source.addEventListener('changed', (event) => {
         last = event.lastEventId;
-        if (!timer) timer = setTimeout(offer, COUNT_AFTER_MS);
+        showSoon();
       });
     };
     const follow = () => {

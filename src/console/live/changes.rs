@@ -26,7 +26,8 @@ const CHANNEL: &str = "memberflow_changes";
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Between two polls.
 const POLL_EVERY: Duration = Duration::from_secs(2);
-/// What changes with each table that sends no notifications: the last entry of an index, or counters of changed rows.
+/// What changes with each table that sends no notifications: the last entry of an index, the few rows that can change, or
+/// counters of changed rows.
 const NEWEST: &str = "
 select 'events' as table, concat_ws(' ',
     (select max(applied_at) from ingest.events where applied_at is not null),
@@ -34,6 +35,11 @@ select 'events' as table, concat_ws(' ',
     (select max(next_attempt_at) from ingest.events where state = 'pending' and not alone)) as mark
 union all select 'parked', (select max(parked_at) from ingest.parked)::text
 union all select 'audit_log', (select max(at) from ingest.audit_log)::text
+union all select 'jobs', concat_ws(' ', (select max(id) from ingest.jobs),
+    (select string_agg(concat_ws(' ', id, state), ' ' order by id) from ingest.jobs
+     where state in ('waiting', 'running')))
+union all select 'job_progress', (select string_agg(concat_ws(' ', id, part, done), ' ' order by id) from ingest.jobs
+    where state = 'running')
 union all select t.name, case when not exists (
         select from pg_trigger g where g.tgrelid = r.id and g.tgname = 'memberflow_notify_inserts')
     then concat_ws(' ', pg_stat_get_tuples_inserted(r.id), pg_stat_get_tuples_updated(r.id),

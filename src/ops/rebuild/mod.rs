@@ -81,7 +81,18 @@ pub async fn run(
     progress: &mut Progress,
     show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
-    everything(store, ("rebuild", json!({})), check, progress, show).await
+    run_by(store, check, &actor(), progress, show).await
+}
+
+/// The same; the audit log says that `actor` did it.
+pub async fn run_by(
+    store: &Store,
+    check: bool,
+    actor: &str,
+    progress: &mut Progress,
+    show: impl FnMut(RowDifference) -> bool,
+) -> Result<Report, RebuildError> {
+    everything(store, ("rebuild", json!({})), check, actor, progress, show).await
 }
 
 /// Re-applies the selected events: the same as [`run`] for the rows that these events affect and everything connected
@@ -110,7 +121,7 @@ pub async fn replay_by(
     let begun = Instant::now();
     let arguments = serde_json::to_value(selection).unwrap_or_default();
     if selection.is_everything() {
-        let report = everything(store, ("replay", arguments), check, progress, show).await?;
+        let report = everything(store, ("replay", arguments), check, actor, progress, show).await?;
         return Ok(Report { selected: Some(report.events), ..report });
     }
     let mut rebuild = Rebuild::begin_replay(store).await?;
@@ -139,6 +150,7 @@ async fn everything(
     store: &Store,
     (act, arguments): (&str, Value),
     check: bool,
+    actor: &str,
     progress: &mut Progress,
     mut show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
@@ -149,7 +161,7 @@ async fn everything(
     report.check = check;
     progress.begin("comparing with the live tables", 0);
     report.differing =
-        if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
+        if check { rebuild.compare().await? } else { rebuild.repair(actor, act, arguments).await? };
     progress.finish();
     show_differences(&mut rebuild, &mut |difference: RowDifference| {
         sample.add_row(&difference);
@@ -160,7 +172,7 @@ async fn everything(
     report.took = begun.elapsed();
     let rows = report.differing_rows().unsigned_abs();
     let (is_fix, remaining) = if check { (false, rows) } else { (true, 0) };
-    let comparison = Comparison { name: "rebuild", is_fix, found: rows, remaining, at: store.now() };
+    let comparison = Comparison { name: "rebuild", actor, is_fix, found: rows, remaining, at: store.now() };
     sample.store(store.pool(), comparison).await;
     Ok(report)
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::actor::note;
+use super::actor::note_by;
+use crate::store::audit::Act;
 use crate::store::{Store, StoreError};
 
 /// How to compare with Stripe's API.
@@ -21,13 +22,15 @@ pub struct Options {
     pub since: Option<OffsetDateTime>,
 }
 
-/// Records a run that fixed something in the audit log.
+/// Records a run of `actor` that fixed something in the audit log.
 async fn audit(
     store: &Store,
+    actor: &str,
     act: &str,
     since: Option<OffsetDateTime>,
     report: &(impl Serialize + Sync),
 ) -> Result<(), StoreError> {
     let arguments = json!({"since": since.map(OffsetDateTime::unix_timestamp)});
-    Ok(note(store.pool(), act, arguments, json!(report), store.now()).await?)
+    let act = Act { actor, act, arguments, outcome: json!(report) };
+    Ok(note_by(store.pool(), act, store.now()).await?)
 }

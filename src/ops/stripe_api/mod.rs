@@ -25,6 +25,9 @@ use request::{Get, Param, with_expansions};
 use crate::config::Config;
 use crate::project::stripe::{Admission, NotCounted, StripeMode};
 
+/// What an operation says that needs a key, if none is set.
+pub const NO_KEY: &str = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
+
 /// Attempts at one request, with 1, 2, 4, … seconds between them, on 429, 409, 5xx and broken connections.
 const ATTEMPTS: u32 = 3;
 /// The same for long runs: half a minute of waiting in total.

@@ -21,6 +21,9 @@ use crate::config::Config;
 use crate::config::hosts::{host_of, is_this_machine};
 use crate::retry::Backoff;
 
+/// What an operation says that needs an account, if none is set.
+pub const NO_ACCOUNT: &str = "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS are not both set: Twilio's console shows them under Account Info";
+
 /// Twilio's base URL.
 const BASE: &str = "https://api.twilio.com";
 /// The base URL of Messaging Services, unless the base is configured.

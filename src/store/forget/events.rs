@@ -184,6 +184,22 @@ pub(super) async fn empty_comparisons(tx: &mut PgConnection) -> Result<u64, sqlx
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
+/// Removes the errors of jobs that name the person: they may hold what an API or the database said. Returns how many.
+pub(super) async fn remove_errors(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+    let errors: Vec<(i64, String)> =
+        sqlx::query_as("select id, error from ingest.jobs where error is not null")
+            .fetch_all(&mut *tx)
+            .await?;
+    let ids: Vec<i64> =
+        errors.iter().filter(|(_, error)| body::is_named_in(person, error)).map(|(id, _)| *id).collect();
+    let removed =
+        sqlx::query("update ingest.jobs set error = 'removed, it named a person' where id = any ($1)")
+            .bind(ids)
+            .execute(tx)
+            .await?;
+    Ok(removed.rows_affected())
+}
+
 /// Deletes the saved views of the console that search for a followed address; returns how many.
 pub(super) async fn delete_saved_views(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let views: Vec<(String, String, String, String)> =

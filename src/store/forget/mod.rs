@@ -103,6 +103,7 @@ impl Store {
         done.insert("acts emptied", events::empty_audit_arguments(&mut tx, person).await?);
         done.insert("kept answers emptied", events::empty_api_responses(&mut tx).await?);
         done.insert("saved views deleted", events::delete_saved_views(&mut tx, person).await?);
+        done.insert("errors of jobs removed", events::remove_errors(&mut tx, person).await?);
         done.insert("kept differences emptied", events::empty_comparisons(&mut tx).await?);
         forgotten::remember(&mut tx, &person.object_ids(), now).await?;
         done.insert(

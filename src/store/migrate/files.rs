@@ -46,6 +46,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251206030300 "remember_deriving_triggers",
     20251207010000 "find_what_is_about_a_member",
     20251207020000 "remember_what_was_forgotten",
+    20251208010000 "keep_jobs",
     20251208020000 "count_events_by_minute",
 ];
 

@@ -5,6 +5,7 @@ mod campaigns;
 mod conditions;
 mod dead_letters;
 mod events;
+mod jobs;
 mod members;
 mod messages;
 mod openapi;

@@ -48,7 +48,7 @@ async fn get(app: &TestApp, token: &str, path: &str) -> Reply {
 async fn a_token_does_what_its_scopes_allow_and_no_more() {
     let app = with_letters().await;
     let reads = make(&app, "reader", &[Scope::EventsRead, Scope::MembersRead]).await;
-    for path in ["/api/events", "/api/dead-letters/causes", "/api/parked", "/api/members"] {
+    for path in ["/api/events", "/api/dead-letters/causes", "/api/parked", "/api/jobs", "/api/members"] {
         assert_eq!(get(&app, &reads, path).await.status, StatusCode::OK, "{path}");
     }
     for (path, scope) in [
@@ -68,6 +68,8 @@ async fn a_token_does_what_its_scopes_allow_and_no_more() {
         (Method::POST, "/api/tickets/T-1/replies", "tickets:write"),
         (Method::POST, "/api/dead-letters/redrive", "events:act"),
         (Method::POST, "/api/dead-letters/drop", "events:act"),
+        (Method::POST, "/api/jobs", "events:act"),
+        (Method::POST, "/api/jobs/1/cancel", "events:act"),
     ] {
         let refused = ask(&app, &reads, method, path, &json!({"all": true})).await;
         assert_problem(&refused, StatusCode::FORBIDDEN, scope);

@@ -34,6 +34,15 @@ pub async fn full_app() -> TestApp {
     ] {
         app.execute(counted).await;
     }
+    app.execute(
+        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, started_at, ended_at, attempts,
+                                  part, done, total, result)
+         values ('reconcile stripe', false, 'done', 'grace', now(), now(), now(), 1, '/refunds', 3, 0,
+                 '{\"fix\": false, \"drifted\": {\"subscription\": 7}, \"took_s\": 2.5}'),
+                ('reconcile supabase', true, 'running', 'grace', now(), now(), null, 1,
+                 'deriving members again', 30, 100, null)",
+    )
+    .await;
     app.execute(&format!(
         "insert into public.support_ticket_replies (ticket_id, user_id, message, is_staff, created_at)
          values ('{TICKET}', '{ADA}', 'It still does not.', false, '2026-11-20 11:00Z')"
@@ -69,6 +78,9 @@ pub fn pages() -> Vec<(String, &'static str)> {
         ("/console/events/stripe/evt_2/fixture".to_owned(), "memberflow replay evt_2.json"),
         ("/console/attention".to_owned(), "Type 101 to confirm"),
         ("/console/parked?reason=unknown_user".to_owned(), "nobody has this address"),
+        ("/console/jobs".to_owned(), "reconcile supabase, fix"),
+        ("/console/jobs/1".to_owned(), "drifted: subscription"),
+        ("/console/jobs/2".to_owned(), "deriving members again, 30 of 100"),
         ("/console/audit".to_owned(), "members change"),
         ("/console/settings".to_owned(), "What fixes it"),
     ]

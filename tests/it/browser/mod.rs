@@ -9,6 +9,7 @@ mod axe;
 mod by_supabase;
 mod chromium;
 mod driver;
+mod jobs;
 mod keyboard;
 mod lists;
 mod live;

@@ -55,9 +55,18 @@ async fn pages_without_rows_read_too() {
         console.chromium.assert_quiet(path).await;
     }
     console.sign_in_as("ada", ConsoleRole::Admin).await;
-    for path in
-        ["", "/members", "/tickets", "/messages", "/revenue", "/campaigns", "/events", "/attention", "/audit"]
-    {
+    for path in [
+        "",
+        "/members",
+        "/tickets",
+        "/messages",
+        "/revenue",
+        "/campaigns",
+        "/events",
+        "/attention",
+        "/jobs",
+        "/audit",
+    ] {
         console.go(&format!("/console{path}")).await;
         axe::assert_clean(&console.chromium, path).await;
         console.chromium.assert_quiet(path).await;

@@ -40,10 +40,12 @@ async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
             "/console/attention".to_owned(),
             json!({"source": "stripe", "event_type": "invoice.paid", "reason": "broken", "act": "drop"}),
         ),
+        ("/console/jobs".to_owned(), json!({"operation": "rebuild", "is_fix": "true"})),
+        ("/console/jobs/2/cancel".to_owned(), json!({})),
     ] {
         assert_eq!(chromium.run(SEND, json!([path, fields])).await, 403, "{path}");
     }
-    assert_eq!(chromium.log().await.len(), 3, "the refusals");
+    assert_eq!(chromium.log().await.len(), 5, "the refusals");
     let acts =
         console.app.rows("select act from ingest.audit_log where actor = 'vera' and act <> 'events open'");
     assert_eq!(acts.await, [] as [Value; 0]);
@@ -60,7 +62,9 @@ async fn operators_and_admins_are_shown_what_they_may_do() {
         for (path, acts) in [
             (format!("/console/members/{ADA}"), 1),
             (format!("/console/tickets/{TICKET}"), 3),
-            ("/console/attention".to_owned(), 2),
+            // Two causes, and three comparisons: one is running.
+            ("/console/attention".to_owned(), 5),
+            ("/console/jobs/2".to_owned(), 1),
         ] {
             console.go(&path).await;
             assert_eq!(chromium.count(ACTS).await, acts, "{path}");

@@ -42,6 +42,8 @@ async fn stored_scripts_run_on_no_page() {
         "/console/events/stripe/evt_2".to_owned(),
         "/console/attention".to_owned(),
         "/console/parked".to_owned(),
+        "/console/jobs".to_owned(),
+        "/console/jobs/1".to_owned(),
         "/console/audit".to_owned(),
     ] {
         console.go(&path).await;

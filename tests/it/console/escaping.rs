@@ -103,6 +103,16 @@ pub async fn eve() -> TestApp {
         literal("missing")
     ))
     .await;
+    app.execute(&format!(
+        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, part, result, error)
+         values ('rebuild', false, 'failed', {}, now(), {}, jsonb_build_object({}, {}), {})",
+        literal("who"),
+        literal("part"),
+        literal("table"),
+        literal("rows"),
+        literal("error")
+    ))
+    .await;
     for actor in ["console", "ada"] {
         app.execute(&format!(
             "insert into ingest.saved_views (actor, list, name, query, saved_at)
@@ -187,6 +197,8 @@ async fn stored_scripts_are_shown_and_never_run() {
         ("/console/events?columns=member,reason,latency,attempts".to_owned(), &["reason"]),
         ("/console/attention".to_owned(), &["reason", "type"]),
         ("/console/parked".to_owned(), &["object", "parked", "missing"]),
+        ("/console/jobs".to_owned(), &["who"]),
+        ("/console/jobs/1".to_owned(), &["who", "part", "table", "rows", "error"]),
         ("/console/audit".to_owned(), &["actor", "act"]),
     ] {
         assert_is_text(&browser.get(&path).await, &path, fields);
@@ -227,6 +239,8 @@ async fn what_an_address_says_is_text_too() {
         "/console/messages?number=",
         "/console/messages?member=",
         "/console/messages/",
+        "/console/jobs?cursor=",
+        "/console/jobs/",
         "/console/revenue/movements?currency=",
         "/console/revenue/movements?month=",
         "/console/parked?reason=",

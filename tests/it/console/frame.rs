@@ -53,6 +53,7 @@ fn addresses() -> Vec<String> {
         ("{user_id}", ada.as_str()),
         ("{ticket}", &ticket),
         ("{campaign}", &campaign),
+        ("{job}", "1"),
         ("{number}", "%2B15550100001"),
         ("{source}/{event_id}/body", "stripe/evt_2/body"),
         ("{source}/{event_id}/fixture", "stripe/evt_2/fixture"),

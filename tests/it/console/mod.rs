@@ -7,6 +7,7 @@ mod event;
 mod event_search;
 pub mod events;
 mod frame;
+mod jobs;
 mod lists;
 mod live;
 pub mod member;

@@ -85,6 +85,7 @@ async fn pages_of_an_empty_database_say_what_to_do_next() {
         ("/console/messages", "No text message was sent or received yet"),
         ("/console/attention", "No source has been silent"),
         ("/console/attention", "Nothing was compared yet"),
+        ("/console/jobs", "Nobody has requested a job yet"),
     ] {
         browser.get(path).await.assert_shows(&[says]);
     }

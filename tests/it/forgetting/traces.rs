@@ -72,6 +72,23 @@ async fn saved_views_and_differences_are_deleted() {
 }
 
 #[tokio::test]
+async fn errors_of_jobs_that_name_the_person_are_removed() {
+    let app = lives().await;
+    app.execute(
+        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, error)
+         values ('rebuild', false, 'failed', 'bob', now(), 'invalid value: \"Ann@example.com\"'),
+                ('rebuild', false, 'failed', 'bob', now(), 'Stripe answered 401')",
+    )
+    .await;
+    forget(&app, ADDRESS).await;
+    let left = app.rows("select error from ingest.jobs order by id").await;
+    assert_eq!(
+        left,
+        [json!({"error": "removed, it named a person"}), json!({"error": "Stripe answered 401"})]
+    );
+}
+
+#[tokio::test]
 async fn visits_of_the_leads_session_are_deleted() {
     let app = lives().await;
     app.execute("update public.leads set session_id = 'ann session'").await;

@@ -1,6 +1,5 @@
 //! Twilio's API compared with the reports of messages: missed ones are found and joined.
 
-use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::ops::reconcile::supabase;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::sms::{OURS, THEIRS, callback, incoming, sid, text};
-use crate::support::app::{NOW, TestApp};
+use crate::support::app::TestApp;
 use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
 
@@ -27,9 +26,7 @@ async fn compared(
     let api = TwilioApi::new(&account.config(app.database.url())).unwrap().unwrap();
     let mut drifted = Vec::new();
     let show = |one: &DriftedMessage| drifted.push(one.clone());
-    let clock = Clock::fixed(NOW);
-    let report =
-        twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, &mut None, show).await?;
+    let report = twilio::run(&app.store, &api, options, &mut Progress::Silent, &mut None, show).await?;
     Ok((report, drifted))
 }
 

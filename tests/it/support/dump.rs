@@ -26,12 +26,13 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 15] = [
+const LEFT_OUT: [&str; 16] = [
     "ingest.audit_log",
     "ingest.backfills",
     "ingest.backlog",
     "ingest.consumers",
     "ingest.forgotten_objects",
+    "ingest.jobs",
     "ingest.last_checks",
     "ingest.outbox",
     "ingest.saved_views",

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::{Options, audit};
 use crate::clock::Clock;
+use crate::ops::actor::actor;
 use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
@@ -85,6 +86,38 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
 }
 
+impl ReconcileError {
+    /// What is wrong, what to do about it, and what stays.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        let (path, source) = match self {
+            Self::Store(error) => return format!("{error}; {}", error.hint()),
+            Self::Api { path, source } => (path, source),
+        };
+        let hint = match source {
+            // It says itself which key to set.
+            StripeApiError::OtherMode(_) => "",
+            StripeApiError::Refused { status: 401, .. } => {
+                "; make a new key (Developers -> API keys in Stripe's dashboard) and set STRIPE_API_KEY"
+            }
+            StripeApiError::Refused { status: 403, .. } => "; give the restricted key the right to read this",
+            StripeApiError::Refused { status: 429, .. } => {
+                "; lower MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND, or try again later"
+            }
+            StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
+                "; try again later; see https://status.stripe.com"
+            }
+            StripeApiError::InvalidResponse(_)
+            | StripeApiError::TooManyPages(_)
+            | StripeApiError::Refused { .. } => {
+                "; see that STRIPE_API_BASE, if set, is the address of Stripe's API"
+            }
+            StripeApiError::Settings(_) => "; correct STRIPE_API_KEY and STRIPE_API_BASE",
+        };
+        format!("{path}: {source}{hint}. What was fixed by then stays, and the next run continues")
+    }
+}
+
 /// Compares all objects of the API with the facts: first the flagged ones, then list by list, page by page.
 /// `show` gets each object that differs.
 pub async fn run(
@@ -92,6 +125,19 @@ pub async fn run(
     api: &StripeApi,
     clock: &Clock,
     options: Options,
+    progress: &mut Progress,
+    show: impl FnMut(&DriftedObject),
+) -> Result<Report, ReconcileError> {
+    run_by(store, api, clock, options, &actor(), progress, show).await
+}
+
+/// The same; the audit log says that `actor` did it.
+pub async fn run_by(
+    store: &Store,
+    api: &StripeApi,
+    clock: &Clock,
+    options: Options,
+    actor: &str,
     progress: &mut Progress,
     mut show: impl FnMut(&DriftedObject),
 ) -> Result<Report, ReconcileError> {
@@ -111,11 +157,12 @@ pub async fn run(
     let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, "reconcile stripe", options.since, &report).await?;
+        audit(store, actor, "reconcile stripe", options.since, &report).await?;
     }
     result?;
     let comparison = Comparison {
         name: "reconcile stripe",
+        actor,
         is_fix: options.fix,
         found: report.total(),
         remaining: report.left(),

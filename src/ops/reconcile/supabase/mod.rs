@@ -21,10 +21,11 @@ pub use report::{DriftedValue, FixedBy, Report, Whose};
 
 use checks::{About, Check, campaigns, leads, mapped, members, messages, tickets};
 
-use crate::ops::actor::note;
+use crate::ops::actor::{actor, note_by};
 use crate::ops::drift;
 use crate::ops::progress::Progress;
 use crate::project::supabase::ActivityTables;
+use crate::store::audit::Act;
 use crate::store::backfill::owner_counts::{self, OwnerCount};
 use crate::store::{Store, StoreError, reading};
 
@@ -36,6 +37,17 @@ pub async fn run(
     store: &Store,
     fix: bool,
     progress: &mut Progress,
+    show: impl FnMut(&DriftedValue),
+) -> Result<Report, StoreError> {
+    run_by(store, fix, &actor(), progress, show).await
+}
+
+/// The same; the audit log says that `actor` did it.
+pub async fn run_by(
+    store: &Store,
+    fix: bool,
+    actor: &str,
+    progress: &mut Progress,
     mut show: impl FnMut(&DriftedValue),
 ) -> Result<Report, StoreError> {
     let mut sample = drift::Sample::default();
@@ -46,11 +58,12 @@ pub async fn run(
     .await?;
     let total = compared.report.total();
     if fix && !compared.is_empty() {
-        compared = fix_and_compare(store, &compared, progress).await?;
+        compared = fix_and_compare(store, &compared, actor, progress).await?;
     }
     progress.finish();
     let comparison = drift::Comparison {
         name: "reconcile supabase",
+        actor,
         is_fix: fix,
         found: total,
         remaining: compared.report.total(),
@@ -64,6 +77,7 @@ pub async fn run(
 async fn fix_and_compare(
     store: &Store,
     differ: &Compared,
+    actor: &str,
     progress: &mut Progress,
 ) -> Result<Compared, StoreError> {
     let [members, campaigns, tickets] =
@@ -76,7 +90,8 @@ async fn fix_and_compare(
     let outcome = json!({
         "mended_members": members, "mended_campaigns": campaigns, "mended_tickets": tickets
     });
-    note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
+    let act = Act { actor, act: "reconcile supabase", arguments: json!({}), outcome };
+    note_by(store.pool(), act, store.now()).await?;
     Ok(compared)
 }
 

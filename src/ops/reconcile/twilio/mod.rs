@@ -16,8 +16,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::audit;
-use crate::clock::Clock;
 use crate::envelope::twilio as envelope;
+use crate::ops::actor::actor;
 use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
@@ -84,14 +84,46 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
 }
 
+impl ReconcileError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Api(TwilioApiError::Refused { status: 401 | 403, .. }) => {
+                "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS to what Twilio's console shows under Account Info"
+            }
+            Self::Api(
+                TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_),
+            ) => "try again later; see https://status.twilio.com",
+            Self::Api(TwilioApiError::InvalidResponse(_) | TwilioApiError::Refused { .. }) => {
+                "see that TWILIO_API_BASE, if set, is the address of Twilio's API"
+            }
+            Self::Api(TwilioApiError::Settings(_)) => "correct TWILIO_API_BASE",
+        }
+    }
+}
+
 /// Compares all messages that the API shows with the facts, page by page, the newest first. `show` gets each that
 /// differs. `reached` is set after each page: all that is listed and was sent later is compared. A run that begins there
 /// resumes this one.
 pub async fn run(
     store: &Store,
     api: &TwilioApi,
-    clock: &Clock,
     options: Options,
+    progress: &mut Progress,
+    reached: &mut Option<OffsetDateTime>,
+    show: impl FnMut(&DriftedMessage),
+) -> Result<Report, ReconcileError> {
+    run_by(store, api, options, &actor(), progress, reached, show).await
+}
+
+/// The same; the audit log says that `actor` did it.
+pub async fn run_by(
+    store: &Store,
+    api: &TwilioApi,
+    options: Options,
+    actor: &str,
     progress: &mut Progress,
     reached: &mut Option<OffsetDateTime>,
     mut show: impl FnMut(&DriftedMessage),
@@ -103,17 +135,18 @@ pub async fn run(
         note_differences(&mut sample, drifted);
         show(drifted);
     };
-    let mut scan = Scan { store, api, clock, options, show, report, reached, seen: HashSet::new() };
+    let mut scan = Scan { store, api, options, show, report, reached, seen: HashSet::new() };
     let result = scan.all(progress).await;
     progress.finish();
     let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, "reconcile twilio", options.sent.since, &report).await?;
+        audit(store, actor, "reconcile twilio", options.sent.since, &report).await?;
     }
     result?;
     let comparison = Comparison {
         name: "reconcile twilio",
+        actor,
         is_fix: options.fix,
         found: report.total(),
         remaining: report.left(),
@@ -137,7 +170,6 @@ fn note_differences(sample: &mut Sample, drifted: &DriftedMessage) {
 struct Scan<'a, S> {
     store: &'a Store,
     api: &'a TwilioApi,
-    clock: &'a Clock,
     options: Options,
     show: S,
     report: Report,
@@ -212,7 +244,7 @@ impl<S: FnMut(&DriftedMessage)> Scan<'_, S> {
     fn decode(&self, message: &Value, media: &[Media]) -> Option<ListedMessage> {
         let media: Vec<(String, String)> =
             media.iter().map(|file| (file.url.clone(), file.kind.clone())).collect();
-        let event = envelope::listed(message, &media, self.clock.now()).ok()?.envelope;
+        let event = envelope::listed(message, &media, self.store.now()).ok()?.envelope;
         let Payload::Sms(report) = twilio::read(&event).ok()? else { return None };
         Some(ListedMessage { sid: report.sid, message: report.message, event })
     }

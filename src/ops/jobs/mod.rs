@@ -1,0 +1,319 @@
+//! Jobs: long operations that are requested in the console or through the API and run in the background, one at a time in
+//! an installation. Each is a row of `ingest.jobs`, which shows how far it is and what came of it.
+//!
+//! [`run`] takes them up. These operations can be repeated, so one that was interrupted runs again.
+
+/// The columns of a [`Job`].
+macro_rules! columns {
+    () => {
+        "id, operation, is_fix, state, requested_by, requested_at, started_at, ended_at, heartbeat_at, attempts, \
+         part, done, total, result, error"
+    };
+}
+
+mod perform;
+pub mod run;
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::page::{self, Count, Neighbours, PageError};
+use crate::database;
+use crate::store::audit::{self, Act};
+
+/// An operation that can be requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[schema(as = JobOperation)]
+pub enum Operation {
+    /// Compare with Stripe's API.
+    #[serde(rename = "reconcile stripe")]
+    ReconcileStripe,
+    /// Compare the database with itself.
+    #[serde(rename = "reconcile supabase")]
+    ReconcileSupabase,
+    /// Compare with Twilio's API.
+    #[serde(rename = "reconcile twilio")]
+    ReconcileTwilio,
+    /// Compare with what the events make.
+    #[serde(rename = "rebuild")]
+    Rebuild,
+}
+
+/// The names of all operations.
+pub const OPERATIONS: [&str; 4] = [
+    Operation::ReconcileStripe.as_str(),
+    Operation::ReconcileSupabase.as_str(),
+    Operation::ReconcileTwilio.as_str(),
+    Operation::Rebuild.as_str(),
+];
+
+/// The states of a job.
+pub const STATES: [&str; 5] = ["waiting", "running", "done", "failed", "cancelled"];
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::ReconcileStripe, Self::ReconcileSupabase, Self::ReconcileTwilio, Self::Rebuild];
+
+    /// Its name, which is the command's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReconcileStripe => "reconcile stripe",
+            Self::ReconcileSupabase => "reconcile supabase",
+            Self::ReconcileTwilio => "reconcile twilio",
+            Self::Rebuild => "rebuild",
+        }
+    }
+
+    /// The command that does the same.
+    #[must_use]
+    pub fn command(self, is_fix: bool) -> String {
+        let flag = match (self, is_fix) {
+            (Self::Rebuild, false) => " --check",
+            (Self::Rebuild, true) | (_, false) => "",
+            (_, true) => " --fix",
+        };
+        format!("memberflow {}{flag}", self.as_str())
+    }
+}
+
+impl FromStr for Operation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|operation| operation.as_str() == text);
+        named.ok_or_else(|| super::unknown_value("operation", text, &OPERATIONS))
+    }
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize, FromRow, utoipa::ToSchema)]
+pub struct Job {
+    /// Its number.
+    pub id: i64,
+    /// What it does: `reconcile stripe`, `reconcile supabase`, `reconcile twilio` or `rebuild`.
+    pub operation: String,
+    /// Whether it fixes what differs; otherwise it only compares.
+    pub is_fix: bool,
+    /// `waiting`, `running`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// Who requested it, as the audit log calls them.
+    pub requested_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub requested_at: OffsetDateTime,
+    /// When it was last taken up.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+    /// When the process that runs it last reported.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub heartbeat_at: Option<OffsetDateTime>,
+    /// How often it was taken up, without the times that a shutdown ended.
+    pub attempts: i32,
+    /// What was last being done.
+    pub part: Option<String>,
+    /// How many pieces of that part are done.
+    pub done: Option<i64>,
+    /// How many it has; 0 if nobody knows.
+    pub total: Option<i64>,
+    /// The summary that the command prints as JSON.
+    #[schema(value_type = Option<Value>)]
+    pub result: Option<Json<Value>>,
+    /// Why it failed, and what to do.
+    pub error: Option<String>,
+}
+
+impl Job {
+    /// Whether it waits or runs.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == "waiting" || self.state == "running"
+    }
+
+    /// What the audit log has of it.
+    fn audited(&self) -> Value {
+        json!({"job": self.id, "operation": self.operation, "is_fix": self.is_fix})
+    }
+}
+
+/// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new.
+pub async fn request(
+    pool: &PgPool,
+    operation: Operation,
+    is_fix: bool,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<(Job, bool), sqlx::Error> {
+    loop {
+        let mut tx = database::begin(pool).await?;
+        let made: Option<Job> = sqlx::query_as(REQUEST)
+            .bind(operation.as_str())
+            .bind(is_fix)
+            .bind(actor)
+            .bind(now)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(job) = made {
+            let act = Act { actor, act: "jobs request", arguments: job.audited(), outcome: json!({}) };
+            audit::record(&mut tx, act, now).await?;
+            tx.commit().await?;
+            return Ok((job, true));
+        }
+        tx.rollback().await?;
+        let others = active(pool).await?;
+        if let Some(job) = others.into_iter().find(|job| job.operation == operation.as_str()) {
+            return Ok((job, false));
+        }
+        // It has ended in between.
+    }
+}
+
+const REQUEST: &str = concat!(
+    "insert into ingest.jobs (operation, is_fix, requested_by, requested_at) values ($1, $2, $3, $4)
+     on conflict (operation) where state in ('waiting', 'running') do nothing returning ",
+    columns!()
+);
+
+/// The jobs that wait or run, at most one of each operation.
+pub async fn active(pool: &PgPool) -> Result<Vec<Job>, sqlx::Error> {
+    const ACTIVE: &str =
+        concat!("select ", columns!(), " from ingest.jobs where state in ('waiting', 'running') order by id");
+    sqlx::query_as(ACTIVE).fetch_all(pool).await
+}
+
+/// The job with this number.
+pub async fn show(executor: impl PgExecutor<'_>, id: i64) -> Result<Option<Job>, sqlx::Error> {
+    const SHOW: &str = concat!("select ", columns!(), " from ingest.jobs where id = $1");
+    sqlx::query_as(SHOW).bind(id).fetch_optional(executor).await
+}
+
+/// The job was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is none with this number.
+    #[error("there is no job {0}")]
+    NotFound(i64),
+    /// It has ended.
+    #[error("job {id} is {state}: only one that waits or runs can be cancelled")]
+    Ended {
+        /// Its number.
+        id: i64,
+        /// How it ended.
+        state: String,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Cancels a job for `actor`. One that runs stops within seconds; what it has fixed by then stays.
+pub async fn cancel(pool: &PgPool, id: i64, actor: &str, now: OffsetDateTime) -> Result<Job, CancelError> {
+    let mut tx = database::begin(pool).await?;
+    let cancelled: Option<Job> = sqlx::query_as(CANCEL).bind(id).bind(now).fetch_optional(&mut *tx).await?;
+    let Some(job) = cancelled else {
+        let job = show(&mut *tx, id).await?.ok_or(CancelError::NotFound(id))?;
+        return Err(CancelError::Ended { id, state: job.state });
+    };
+    let act = Act { actor, act: "jobs cancel", arguments: job.audited(), outcome: json!({}) };
+    audit::record(&mut tx, act, now).await?;
+    tx.commit().await?;
+    Ok(job)
+}
+
+const CANCEL: &str = concat!(
+    "update ingest.jobs set state = 'cancelled', ended_at = $2
+     where id = $1 and state in ('waiting', 'running') returning ",
+    columns!()
+);
+
+/// A filter; all conditions must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this operation.
+    pub operation: Option<String>,
+    /// In this state.
+    pub state: Option<String>,
+}
+
+/// Some jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = JobPage)]
+pub struct Page {
+    /// The newest first.
+    pub jobs: Vec<Job>,
+    /// The cursor of the next page; `None` on the last one.
+    pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
+}
+
+/// One page of the jobs that match `filter`, after `cursor`, at most `limit`.
+pub async fn list(
+    pool: &PgPool,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let from = cursor.map(page::decode).transpose()?;
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().descending();
+    let mut query = QueryBuilder::new("");
+    filter.push(&mut query);
+    if let Some((_, [id])) = from {
+        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
+        query.push(" and id").push(beyond).push_bind(id);
+    }
+    query.push(" order by id").push(order).push(" limit ").push_bind(page::one_more(limit));
+    let mut jobs: Vec<Job> = query.build_query_as().fetch_all(pool).await?;
+    let Neighbours { next, prev } = page::paginate(&mut jobs, limit, seek, |job| [job.id.to_string()]);
+    Ok(Page { jobs, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many jobs match `filter`; `None` if counting takes too long.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    filter.push(&mut query);
+    page::count(pool, query).await
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(concat!("select ", columns!(), " from ingest.jobs where true"));
+        for (column, value) in [(" and operation = ", &self.operation), (" and state = ", &self.state)] {
+            if let Some(value) = value {
+                query.push(column).push_bind(value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_parse_by_name_and_name_their_commands() {
+        for (operation, name) in Operation::ALL.into_iter().zip(OPERATIONS) {
+            assert_eq!(name.parse(), Ok(operation));
+            assert_eq!(serde_json::from_value::<Operation>(json!(name)).unwrap(), operation);
+        }
+        assert!("backfill".parse::<Operation>().unwrap_err().contains("reconcile twilio, rebuild"));
+        assert_eq!(Operation::Rebuild.command(false), "memberflow rebuild --check");
+        assert_eq!(Operation::Rebuild.command(true), "memberflow rebuild");
+        assert_eq!(Operation::ReconcileTwilio.command(false), "memberflow reconcile twilio");
+        assert_eq!(Operation::ReconcileTwilio.command(true), "memberflow reconcile twilio --fix");
+    }
+}
