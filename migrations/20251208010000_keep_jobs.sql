@@ -34,3 +34,4 @@ comment on column ingest.jobs.error is 'Why it failed, and what to do.';
 create unique index if not exists jobs_active on ingest.jobs (operation) where state in ('waiting', 'running');
 alter table ingest.jobs enable row level security;
 revoke all on ingest.jobs from public, anon, authenticated;
+revoke all on sequence ingest.jobs_id_seq from public, anon, authenticated;
