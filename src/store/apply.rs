@@ -102,7 +102,7 @@ impl Store {
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
             let now = self.clock.now();
             unknown_values.write(&mut tx).await?;
-            let batch = DecodedBatch::sort(new);
+            let batch = DecodedBatch::group(new);
             let affected = resolve(&mut tx, batch, &self.rules, now).await?;
             derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
         }
@@ -157,7 +157,7 @@ pub(super) async fn apply_internal(
     if new.is_empty() {
         return Ok(());
     }
-    let affected = resolve(tx, DecodedBatch::sort(new), rules, now).await?;
+    let affected = resolve(tx, DecodedBatch::group(new), rules, now).await?;
     derive(tx, Tables::Live, affected, rules, now).await
 }
 

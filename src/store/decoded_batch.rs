@@ -1,4 +1,4 @@
-//! A decoded batch: its events, sorted by what they report.
+//! A decoded batch: its events, grouped by what they report.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -37,7 +37,8 @@ pub(super) struct Decoded<'a> {
 pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
-        // Without whole objects: events that need chaining are read again from the table with their peers.
+        // Without whole objects: events that need chaining are read again from the table with those of the
+        // same second.
         match read_states(envelope, &rules.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
@@ -61,8 +62,8 @@ pub(super) struct DecodedBatch {
 }
 
 impl DecodedBatch {
-    /// Sorts `events`.
-    pub(super) fn sort(events: Vec<DecodedEvent<'_>>) -> Self {
+    /// Groups `events` by what they report.
+    pub(super) fn group(events: Vec<DecodedEvent<'_>>) -> Self {
         let mut batch = Self::default();
         for DecodedEvent { envelope, payload } in events {
             let event_id = &envelope.event_id;

@@ -19,7 +19,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::change::{self, Fingerprints};
-use crate::store::events::PEERS;
+use crate::store::events::MAX_SAME_SECOND_EVENTS;
 use crate::store::{Rules, apply};
 
 /// Changes in memory at once.
@@ -76,7 +76,7 @@ fn statement(table: &Table, counted: &CountedTable) -> String {
                      select p.body from ingest.events p
                      where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
                        and p.pruned_at is null
-                     order by p.received_at desc, p.event_id desc limit {PEERS}) p) as others
+                     order by p.received_at desc, p.event_id desc limit {MAX_SAME_SECOND_EVENTS}) p) as others
          from known k
          join {name} t on t.id = k.key::{key_type}
          join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at

@@ -265,7 +265,7 @@ pub async fn load_activity_only(
     .bind(users.iter().copied().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut sorted = ActivityOnly::default();
+    let mut grouped = ActivityOnly::default();
     for LoadedMember { activity, months_subscribed, last_calculated_at, states } in loaded {
         let summary = member::summarise(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
         let is_current = months_subscribed.is_none_or(|months| {
@@ -273,12 +273,12 @@ pub async fn load_activity_only(
                 && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
         if last_calculated_at.is_some() && is_current {
-            sorted.members.push(MemberActivity { summary, activity });
+            grouped.members.push(MemberActivity { summary, activity });
         } else {
-            sorted.to_derive_completely.insert(activity.user_id);
+            grouped.to_derive_completely.insert(activity.user_id);
         }
     }
-    Ok(sorted)
+    Ok(grouped)
 }
 
 /// Subscriptions without their value, which activity does not need.

@@ -133,25 +133,25 @@ fn key(envelope: &Envelope) -> (&str, &str) {
 }
 
 /// Objects, each with a second of its history.
-pub type Seconds = BTreeSet<(String, OffsetDateTime)>;
+pub type ObjectSeconds = BTreeSet<(String, OffsetDateTime)>;
 
 /// Limits for reading the events of one object and one second: an application may change a row many times
 /// without changing its `updated_at`.
-pub(super) const PEERS: i64 = 200;
-const PEERS_BYTES: i64 = 8 << 20;
+pub(super) const MAX_SAME_SECOND_EVENTS: i64 = 200;
+const MAX_SAME_SECOND_BYTES: i64 = 8 << 20;
 
 /// Events of the same object and second.
 #[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(super) struct SameSecondEvents {
     pub events: Vec<Envelope>,
     /// The seconds that have an event whose body was pruned.
-    pub pruned: Seconds,
+    pub pruned: ObjectSeconds,
     /// The seconds that have more events than were read.
-    pub cut: Seconds,
+    pub truncated: ObjectSeconds,
 }
 
 #[derive(FromRow)]
-struct Peer {
+struct SameSecondEvent {
     #[sqlx(flatten)]
     envelope: Envelope,
     subject: String,
@@ -162,11 +162,11 @@ struct Peer {
 
 /// The events of the given subjects at the given seconds. If there are too many: deletions first, since they
 /// are final, then those received last.
-pub(super) async fn peers(
+pub(super) async fn same_second_events(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
-) -> Result<Peers, sqlx::Error> {
-    let rows: Vec<Peer> = sqlx::query_as(
+) -> Result<SameSecondEvents, sqlx::Error> {
+    let rows: Vec<SameSecondEvent> = sqlx::query_as(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, w.subject,
                 i.pruned_at is not null as is_pruned, n.total
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
@@ -186,23 +186,23 @@ pub(super) async fn peers(
     )
     .bind(wanted.iter().map(|(subject, _)| *subject).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())
-    .bind(PEERS)
-    .bind(PEERS_BYTES)
+    .bind(MAX_SAME_SECOND_EVENTS)
+    .bind(MAX_SAME_SECOND_BYTES)
     .fetch_all(tx)
     .await?;
-    let mut peers = Peers::default();
+    let mut read = SameSecondEvents::default();
     let mut unread = HashMap::<(String, OffsetDateTime), i64>::new();
-    for Peer { envelope, subject, is_pruned, total } in rows {
+    for SameSecondEvent { envelope, subject, is_pruned, total } in rows {
         let second = (subject, envelope.occurred_at);
         *unread.entry(second.clone()).or_insert(total) -= 1;
         if is_pruned {
-            peers.pruned.insert(second);
+            read.pruned.insert(second);
         } else {
-            peers.events.push(envelope);
+            read.events.push(envelope);
         }
     }
-    peers.cut = unread.into_iter().filter(|(_, count)| *count > 0).map(|(second, _)| second).collect();
-    Ok(peers)
+    read.truncated = unread.into_iter().filter(|(_, count)| *count > 0).map(|(second, _)| second).collect();
+    Ok(read)
 }
 
 /// Bytes of bodies in a page (its last event may exceed it): an import event of a thousand rows is as long as

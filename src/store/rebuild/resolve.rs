@@ -131,7 +131,7 @@ pub(super) async fn resolve_events(
     let Decoded { events, dead } = decode_all(events, rules);
     uncounted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
-    let mut batch = DecodedBatch::sort(events);
+    let mut batch = DecodedBatch::group(events);
     if let Some(ids) = ids {
         batch.retain(ids);
     }

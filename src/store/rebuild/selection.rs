@@ -157,6 +157,6 @@ pub(super) async fn ids_in(
     let keys: Vec<EventKey> = selected.iter().map(|event| event.key.clone()).collect();
     let events = events::by_keys(tx, &keys).await?;
     let Decoded { events, .. } = decode_all(&events, rules);
-    ids.extend(DecodedBatch::sort(events).ids());
+    ids.extend(DecodedBatch::group(events).ids());
     Ok(ids)
 }

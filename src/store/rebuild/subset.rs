@@ -107,7 +107,7 @@ async fn unreferenced_events(
             let keys: Vec<EventKey> = page.into_iter().map(|event| event.key).collect();
             for page in in_pages(&keys) {
                 for event in events::by_keys(tx, &page).await? {
-                    let mut batch = DecodedBatch::sort(decode_all([&event], rules).events);
+                    let mut batch = DecodedBatch::group(decode_all([&event], rules).events);
                     batch.retain(ids);
                     if !batch.is_empty() {
                         ids_in_them.append(&mut batch.ids());

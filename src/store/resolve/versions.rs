@@ -22,7 +22,7 @@ fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
 }
 
 /// The reported positions that have a winner already.
-pub(in crate::store) async fn with_winner(
+pub(in crate::store) async fn decided_positions(
     tx: &mut PgConnection,
     reported: &[Reported<StripeObject>],
 ) -> Result<HashSet<(String, HistoryPosition)>, sqlx::Error> {
@@ -31,7 +31,7 @@ pub(in crate::store) async fn with_winner(
     if versioned.is_empty() {
         return Ok(HashSet::new());
     }
-    let with_winner: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
+    let decided_positions: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
         "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
          cross join lateral (
              select from stripe_versions v
@@ -44,7 +44,7 @@ pub(in crate::store) async fn with_winner(
     .fetch_all(tx)
     .await?;
     let position = |is_final, occurred_at| HistoryPosition { is_final, number: None, occurred_at };
-    Ok(with_winner.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
+    Ok(decided_positions.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
 }
 
 /// A version that is new or has changed.

@@ -96,12 +96,12 @@ pub async fn resolve_stripe(
         return Ok(Resolved::default());
     }
     let stripe::StoredFacts { facts: stored, mut thin } = stripe::load(tx, &subjects(&reported)).await?;
-    let with_winner = versions::with_winner(tx, &reported).await?;
+    let decided_positions = versions::decided_positions(tx, &reported).await?;
     let sticky = stripe::sticky(&reported);
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
-    let mut winners = decide_winners(tx, reported, &stored, &with_winner, settings, of_stripe).await?;
+    let mut winners = decide_winners(tx, reported, &stored, &decided_positions, settings, of_stripe).await?;
     let identity_claims = take_identity_claims(&mut winners);
     let revised = versions::write(tx, &winners).await?;
     let mut winners = add_imported(latest(winners, &stored), imported, &stored);
@@ -186,6 +186,6 @@ pub(in crate::store) const fn imported<T>(
         state,
         object: Value::Null,
         previous: None,
-        corrects_after: None,
+        departures_before: None,
     }
 }
