@@ -9,7 +9,7 @@ use super::Rules;
 use super::events::DecodedEvent;
 use super::resolve::emails::AddressReport;
 use super::resolve::facts;
-use super::resolve::facts::{Reported, Versioned as _};
+use super::resolve::facts::{Reported, Resolvable as _};
 use super::resolve::identity_claims::ClaimReport;
 use crate::envelope::Envelope;
 use crate::project::identity::{self, Address};

@@ -6,9 +6,9 @@
 //! of events only. For objects whose history the MRR ledger needs, every position is decided that way and its
 //! winner stored as a version; the fact is the last of them.
 
+mod resolvable;
 mod rows;
 mod stripe;
-mod versioned;
 mod winners;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -17,7 +17,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-pub(in crate::store) use self::versioned::Versioned;
+pub(in crate::store) use self::resolvable::Resolvable;
 pub(in crate::store) use self::winners::Winner;
 use self::winners::{add_imported, decide_winners, latest, take_identity_claims};
 use super::identity_claims::ClaimReport;

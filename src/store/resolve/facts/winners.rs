@@ -6,7 +6,7 @@ use std::slice;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{HistoryPosition, Reported, Stored, Versioned};
+use super::{HistoryPosition, Reported, Resolvable, Stored};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order::{self, Candidate};
 use crate::project::payload::Report;
@@ -31,7 +31,7 @@ type ReportsByPosition<T> = BTreeMap<ObjectPosition, Vec<Reported<T>>>;
 /// Decides the winner of each position that the batch `reported`: of an object's latest position and, if its history is
 /// kept, of every one. `stored`: the objects' facts. `decided_positions`: those that have a winner already. A position is
 /// left out if its winner cannot change.
-pub(in crate::store) async fn decide_winners<T: Versioned>(
+pub(in crate::store) async fn decide_winners<T: Resolvable>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
@@ -75,7 +75,7 @@ struct BatchPositions<T> {
     last: BTreeMap<ObjectPosition, Reported<T>>,
 }
 
-impl<T: Versioned> BatchPositions<T> {
+impl<T: Resolvable> BatchPositions<T> {
     fn group(
         reported: Vec<Reported<T>>,
         stored: &HashMap<String, Stored<T>>,
@@ -112,7 +112,7 @@ impl<T: Versioned> BatchPositions<T> {
 }
 
 /// Whether a later fact stays, but may take over something of a report at `position`.
-fn inherits_from<T: Versioned>(fact: &Stored<T>, position: HistoryPosition) -> bool {
+fn inherits_from<T: Resolvable>(fact: &Stored<T>, position: HistoryPosition) -> bool {
     // A final state is the last of its second, also for claims.
     let is_same_second = fact.state.has_history() && fact.position.occurred_at == position.occurred_at;
     fact.position > position && (fact.state.needs_earlier() || is_same_second)
@@ -154,7 +154,7 @@ fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByP
 }
 
 /// The winner among the reports of one position.
-fn winner_among<T: Versioned>(reports: Vec<Reported<T>>) -> Option<Winner<T>> {
+fn winner_among<T: Resolvable>(reports: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut reports = without_obsolete_corrections(reports);
     let candidates: Vec<Candidate<'_>> = reports.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
@@ -185,7 +185,7 @@ fn without_obsolete_corrections<T>(mut reports: Vec<Reported<T>>) -> Vec<Reporte
     reports
 }
 
-fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
+fn candidate<T: Resolvable>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
     Candidate {
         event_id,
         stage: report.stage,
@@ -196,7 +196,7 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
 }
 
 /// The last identity claim of each strength among the reports of one position. A claim that a later report omits stays.
-fn last_identity_claims<T: Versioned>(reports: &[Reported<T>]) -> Vec<ClaimReport> {
+fn last_identity_claims<T: Resolvable>(reports: &[Reported<T>]) -> Vec<ClaimReport> {
     let mut last_claims: Vec<ClaimReport> = Vec::new();
     let mut left: Vec<&Reported<T>> = reports.iter().collect();
     if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
