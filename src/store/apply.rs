@@ -172,13 +172,13 @@ pub(super) async fn resolve(
     let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
-    let Resolved { changed, recompute_from, identity_claims, thin } = resolved;
+    let Resolved { changed, recompute_from, identity_claims, resolved_thin } = resolved;
     let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
     revenue.add_evidence(identity_claims::write(tx, claims).await?);
     revenue.add_evidence(emails::write(tx, batch.emails).await?);
-    revenue.parked = parked::thin_objects(tx, &batch.thin, &thin).await?;
-    revenue.objects = batch.thin;
-    revenue.objects.extend(thin);
+    revenue.parked = parked::thin_objects(tx, &batch.thin_event_objects, &resolved_thin).await?;
+    revenue.thin_event_objects = batch.thin_event_objects;
+    revenue.thin_event_objects.extend(resolved_thin);
     revenue.recompute_from = recompute_from;
     versions::add_known_terms(tx, &mut revenue.recompute_from, &changed).await?;
     revenue.payments = payments::resolve(tx, &changed).await?;
@@ -209,5 +209,7 @@ pub(super) async fn resolve(
 /// fact, so that the links depend on the set of events only.
 fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = reported.iter().map(|reported| &reported.report.state);
-    states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
+    states
+        .flat_map(|state| catalogue::links(state).into_iter().chain(payments::links_both_ways(state)))
+        .collect()
 }

@@ -58,7 +58,7 @@ pub(super) struct DecodedBatch {
     pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
     /// Objects that changed, by events without their state.
-    pub(super) thin: BTreeSet<String>,
+    pub(super) thin_event_objects: BTreeSet<String>,
 }
 
 impl DecodedBatch {
@@ -99,7 +99,7 @@ impl DecodedBatch {
                 Payload::Internal(Internal::ImportedPayments(imported)) => {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
-                Payload::Thin { object_id } => drop(batch.thin.insert(object_id)),
+                Payload::Thin { object_id } => drop(batch.thin_event_objects.insert(object_id)),
                 // `project::read` turns snapshots and corrections into reports.
                 Payload::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Payload::Ignored
@@ -124,7 +124,7 @@ impl DecodedBatch {
         self.identity_claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
         self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
         self.sms.retain(|report| is(&report.sid));
-        self.thin.retain(|id| is(id));
+        self.thin_event_objects.retain(|id| is(id));
     }
 
     /// The ids of the objects, customers, users and rows that the batch is about.
@@ -141,7 +141,7 @@ impl DecodedBatch {
         let logins = self.logins.iter().map(|login| login.user_id);
         let users = self.named_users().into_iter().chain(logins).map(|id| id.to_string());
         let sms = self.sms.iter().map(|report| report.sid.clone());
-        let thin = self.thin.iter().cloned();
+        let thin = self.thin_event_objects.iter().cloned();
         stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
     }
 
@@ -154,7 +154,7 @@ impl DecodedBatch {
             && self.identity_claims.is_empty()
             && self.emails.is_empty()
             && self.sms.is_empty()
-            && self.thin.is_empty()
+            && self.thin_event_objects.is_empty()
     }
 
     fn add_addresses(&mut self, addresses: Vec<Address>, event_id: &str) {

@@ -85,8 +85,8 @@ pub struct Checked {
     pub subscriptions: BTreeSet<String>,
     /// Payments that were written or removed.
     pub payments: BTreeSet<String>,
-    /// Objects whose state was reported.
-    pub objects: BTreeSet<String>,
+    /// Objects of which it was checked whether their newest event came without a state.
+    pub thin_event_objects: BTreeSet<String>,
 }
 
 impl Checked {
@@ -111,7 +111,7 @@ impl Checked {
                 ],
             ),
             (&self.payments, &[Reason::AmountOutOfRange]),
-            (&self.objects, &[Reason::ThinEvent]),
+            (&self.thin_event_objects, &[Reason::ThinEvent]),
         ];
         groups.into_iter().flat_map(|(subjects, reasons)| {
             let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();

@@ -197,17 +197,17 @@ async fn record(
     Ok(())
 }
 
-/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unassigned
+/// Assigns the movements of `reassigned` customers, past ones too, to their present users (`owners`); and the unassigned
 /// movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
-    moved: &BTreeSet<String>,
+    reassigned: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
     with_unassigned_movements: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
-    let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
+    let reassigned = reassigned.iter().map(|customer| (customer, owners.get(customer).copied(), false));
     let owned = with_unassigned_movements.iter().map(|(customer, &user)| (customer, Some(user), true));
-    let assigned: Vec<_> = moved.chain(owned).collect();
+    let assigned: Vec<_> = reassigned.chain(owned).collect();
     if assigned.is_empty() {
         return Ok(());
     }

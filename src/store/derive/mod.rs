@@ -208,7 +208,8 @@ async fn derive_revenue(
     let before = money::load(tx, &scope.all_customers(&affected)).await?;
     scope.promote_payers_without_sums(&before, &affected.payments);
     let to_value = scope.customers_to_value(&affected);
-    let AffectedRevenue { payments, objects, parked, mut force_rewrite, recompute_from, .. } = affected;
+    let AffectedRevenue { payments, thin_event_objects, parked, mut force_rewrite, recompute_from, .. } =
+        affected;
     let RevenueScope { decided, members, payers, customers } = scope;
     let OwnedCustomers { owners: users_of, with_unassigned_movements, schedule, has_leads } = customers;
 
@@ -222,10 +223,10 @@ async fn derive_revenue(
     let after = sums(&before, &payments, &tiered, &to_value);
     money::write(tx, &before, &after).await?;
     ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
-    ledger::assign(tx, &owners.moved, &users_of, &with_unassigned_movements).await?;
+    ledger::assign(tx, &owners.reassigned, &users_of, &with_unassigned_movements).await?;
 
     let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
-    force_rewrite.extend(owners.moved.into_iter().chain(with_new_row));
+    force_rewrite.extend(owners.reassigned.into_iter().chain(with_new_row));
     let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
     let as_of = tables.as_of(tx, &members).await?;
     let inputs = MemberInputs {
@@ -246,7 +247,7 @@ async fn derive_revenue(
         customers: decided,
         subscriptions: may_be_parked.map(|it| it.valuation.subscription.id.clone()).collect(),
         payments: payments.large.into_iter().chain(history.large).collect(),
-        objects,
+        thin_event_objects,
     };
     let parked: Vec<Parked> = parked
         .into_iter()

@@ -25,7 +25,7 @@ pub struct Owners {
     /// not matter.
     pub named: BTreeSet<Uuid>,
     /// Customers whose user changed.
-    pub moved: BTreeSet<String>,
+    pub reassigned: BTreeSet<String>,
     /// Customers without a user, with the reason.
     pub parked: Vec<Parked>,
     /// New matches by e-mail address, not recorded as events yet.
@@ -108,7 +108,7 @@ impl Owners {
         let after = user_of(owner);
         self.before.extend(before);
         if before != after {
-            self.moved.insert(customer.to_owned());
+            self.reassigned.insert(customer.to_owned());
         }
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,

@@ -91,7 +91,7 @@ pub(super) async fn resolve_and_park(
     let (affected, unreadable) = resolve_events(tx, events, ids, rules, now).await?;
     let thin: BTreeSet<String> =
         affected.revenue.parked.iter().map(|parked| parked.subject.clone()).collect();
-    let checked = Checked { objects: thin, ..Checked::default() };
+    let checked = Checked { thin_event_objects: thin, ..Checked::default() };
     parked::replace(tx, &checked, &affected.revenue.parked, now).await?;
     Ok(Resolved { events: events.len(), unreadable })
 }
@@ -106,7 +106,7 @@ pub(super) async fn finish_resolving_in(
     let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
     let thin = parked::thin_objects(tx, &objects, &BTreeSet::new()).await?;
-    let checked = Checked { objects, ..Checked::default() };
+    let checked = Checked { thin_event_objects: objects, ..Checked::default() };
     parked::replace(tx, &checked, &thin, now).await
 }
 

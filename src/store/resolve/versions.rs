@@ -111,8 +111,9 @@ pub(in crate::store) fn recompute_from<'a>(
     since
 }
 
-/// An object belongs to the customer that it names now, with all of its history.
-pub(in crate::store) fn add_moved(
+/// Adds the customers that an object named before and names now, if they differ: it belongs to the latter with all of
+/// its history.
+pub(in crate::store) fn add_changed_customers(
     since: &mut RecomputeFrom,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) {

@@ -82,7 +82,7 @@ pub struct Resolved {
     /// The identity claims of objects with a history, the last of each second.
     pub identity_claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
-    pub thin: BTreeSet<String>,
+    pub resolved_thin: BTreeSet<String>,
 }
 
 /// Resolves the batch's reports of Stripe objects; `links` say which belong together.
@@ -95,7 +95,8 @@ pub async fn resolve_stripe(
     if reported.is_empty() {
         return Ok(Resolved::default());
     }
-    let stripe::StoredFacts { facts: stored, mut thin } = stripe::load(tx, &subjects(&reported)).await?;
+    let stripe::StoredFacts { facts: stored, parked_as_thin } =
+        stripe::load(tx, &subjects(&reported)).await?;
     let decided_positions = versions::decided_positions(tx, &reported).await?;
     let sticky = stripe::sticky(&reported);
     // Imported ones are not reported by Stripe.
@@ -117,9 +118,10 @@ pub async fn resolve_stripe(
     let mut recompute_from = versions::recompute_from(&revised, customer_of);
     let mut changed = changes(winners, stored);
     changed.extend(extended);
-    versions::add_moved(&mut recompute_from, &changed);
-    thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, recompute_from, identity_claims, thin })
+    versions::add_changed_customers(&mut recompute_from, &changed);
+    let mut resolved_thin = parked_as_thin;
+    resolved_thin.retain(|id| changed.contains_key(id));
+    Ok(Resolved { changed, recompute_from, identity_claims, resolved_thin })
 }
 
 /// Resolves the batch's reports of application rows and files; returns the facts that changed.
