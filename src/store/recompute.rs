@@ -101,7 +101,8 @@ pub(super) async fn lock_upkeep(tx: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Customers that are due, each with whether its payment rows are written even if unchanged.
+/// Customers that are due, each with whether its payment rows are written even if unchanged. Reads user ids and
+/// addresses from the texts in `parked.detail` that `derive::owners` and `identity` write.
 const DUE: &str = "
     select id, bool_or(again) from (
         (select id, false as again from ingest.customers

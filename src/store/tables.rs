@@ -133,7 +133,7 @@ const fn of_members(
     }
 }
 
-/// The believed movements of the MRR ledger are derived. They are only written by revising them: superseded
+/// The current movements of the MRR ledger are derived. They are only written by revising them: superseded
 /// movements are history and not in any event.
 pub const LEDGER: &str = "mrr_movements";
 

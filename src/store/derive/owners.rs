@@ -32,7 +32,7 @@ pub struct Owners {
     pub matches: Vec<Match>,
 }
 
-/// Decides the owners of `customers` by the evidence that counts (`matching`).
+/// Decides the owners of `customers` by the evidence that `matching` allows.
 pub async fn decide_owners(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -45,7 +45,7 @@ pub async fn decide_owners(
     }
     let all = IdentityEvidence::load(tx, customers).await?;
     let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
-    let evidence = all.that_counts(matching);
+    let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.present().collect();
     let before = stored_owners(tx, customers).await?;
@@ -77,7 +77,7 @@ impl IdentityEvidence {
         self.claims.contains_key(customer) || self.addresses.contains_key(customer)
     }
 
-    fn that_counts(mut self, matching: Matching) -> Self {
+    fn allowed_by(mut self, matching: Matching) -> Self {
         self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.counts(claim.strength)));
         if !matching.email {
             self.addresses.clear();
@@ -110,6 +110,7 @@ impl Owners {
         if before != after {
             self.reassigned.insert(customer.to_owned());
         }
+        // `recompute::DUE` reads ids and addresses from these texts: keep `email <user id>` and a trailing ` <address>`.
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {

@@ -148,8 +148,8 @@ fn upsert(table: &Derived) -> String {
     )
 }
 
-/// Customers that are derived once more in the live tables: those whose ledger differs, so that what was
-/// believed is superseded and not overwritten; and those that the shadow gave to a user for their address and
+/// Customers that are derived once more in the live tables: those whose ledger differs, so that its
+/// movements are superseded and not overwritten; and those that the shadow gave to a user for their address and
 /// the live tables did not, so that the match is kept as an event like any other.
 async fn to_rederive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(

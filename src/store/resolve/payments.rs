@@ -54,7 +54,7 @@ pub struct ChangedPayments {
     /// `payment_history` id by payment id, of those written.
     pub history_ids: HashMap<String, Uuid>,
     /// Payments that are or were larger than a four-byte integer.
-    pub large: BTreeSet<String>,
+    pub exceeding_int4: BTreeSet<String>,
 }
 
 impl ChangedPayments {
@@ -196,7 +196,7 @@ fn compare(resolved: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Pay
 impl ChangedPayments {
     fn add_difference(&mut self, payment: &Payment, sign: i64) {
         if payment.is_large() {
-            self.large.insert(payment.id.clone());
+            self.exceeding_int4.insert(payment.id.clone());
         }
         let key = (payment.customer.clone(), payment.currency.clone());
         self.differences.entry(key).or_default().add(&Sums {

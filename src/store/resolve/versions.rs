@@ -223,14 +223,14 @@ async fn discounted_in_other_currencies(
     .await
 }
 
-/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `schedule`.
+/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `recompute_times`.
 pub(in crate::store) fn due(
     mut since: RecomputeFrom,
-    schedule: &HashMap<String, OffsetDateTime>,
+    recompute_times: &HashMap<String, OffsetDateTime>,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> RecomputeFrom {
-    for (customer, at) in schedule.iter().filter(|(customer, _)| customers.contains(*customer)) {
+    for (customer, at) in recompute_times.iter().filter(|(customer, _)| customers.contains(*customer)) {
         if *at <= now || since.contains_key(customer) {
             add(&mut since, customer, at.unix_timestamp());
         }
