@@ -9,7 +9,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Internal, Snapshot};
 use crate::project::stripe::snapshot::ApiObject;
 use crate::project::stripe::{FieldDifference, StripeObject, differences};
-use crate::store::known::{Fact, Known};
+use crate::store::stored_objects::{Fact, StoredObject};
 
 /// The type of events that hold a snapshot.
 pub const SNAPSHOT: &str = "snapshot";
@@ -67,7 +67,7 @@ pub(super) struct ReadFrom {
 pub(super) fn compare(
     object: &Value,
     shown: &ApiObject,
-    known: Option<&Known>,
+    known: Option<&StoredObject>,
     is_forgotten: bool,
     read_from: &ReadFrom,
 ) -> Option<Compared> {
@@ -102,7 +102,7 @@ fn is_emptied(field: &str) -> bool {
     field.split(['.', '[']).next().is_some_and(|name| EMPTIED.contains(&name))
 }
 
-fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<FieldDifference> {
+fn fields(fact: &Fact, shown: &ApiObject, known: Option<&StoredObject>) -> Vec<FieldDifference> {
     let is_parked = |reason: &str| known.is_some_and(|known| known.parked.contains(reason));
     let strictly = is_parked("unresolved_discount") || is_parked("estimated_mrr");
     let mut fields = differences(&fact.state, &shown.state, strictly);
