@@ -3,10 +3,10 @@
 //! can help); the rest of its batch is applied.
 
 mod dead;
-mod earlier;
 mod gauges;
 mod in_flight;
 mod isolate;
+mod legacy_tables;
 mod retries;
 mod upkeep;
 
@@ -54,7 +54,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
         upkeep::run(store, &in_flight, lifecycle),
         dead::run(queue, store, lifecycle),
         retries::run(store, lifecycle),
-        earlier::run(queue, store, lifecycle),
+        legacy_tables::run(queue, store, lifecycle),
     );
 }
 

@@ -15,7 +15,7 @@ use super::affected::{Affected, AffectedRevenue};
 use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::freshness::Freshness;
-use super::events::uncounted::NotCountedTotals;
+use super::events::not_counted::NotCountedTotals;
 use super::events::unknown_values::UnknownValues;
 use super::events::{self, EventRows};
 use super::events::{pending, retries};
@@ -50,7 +50,7 @@ impl Store {
         self.apply_in(tx, decoded, EventRows::Missing).await
     }
 
-    /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their row locks.
+    /// Applies pending events, all of `batch` or nothing. `transaction`: the one that holds their row locks.
     /// Without it, only events are applied that are still pending, not due for a retry alone, and not locked
     /// by another process.
     ///
@@ -58,10 +58,10 @@ impl Store {
     /// [`StoreError`]; nothing was written.
     pub async fn apply_pending(
         &self,
-        held: Option<Transaction<'static, Postgres>>,
+        transaction: Option<Transaction<'static, Postgres>>,
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
-        if let Some(tx) = held {
+        if let Some(tx) = transaction {
             return self.apply_in(tx, decode_all(batch, &self.rules), EventRows::Locked).await;
         }
         let mut tx = database::begin(&self.pool).await?;
@@ -90,21 +90,21 @@ impl Store {
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
-        let decoded = events.len();
+        let decoded_count = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
         let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
-        let applied = Applied { new: new.len(), repeated: decoded - new.len(), dead: dead.len() };
+        let applied = Applied { new: new.len(), repeated: decoded_count - new.len(), dead: dead.len() };
         let not_counted = NotCountedTotals::take_from(&mut new);
         let unknown_values = UnknownValues::of(&new);
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
-            let now = self.clock.now();
+            let locked_at = self.clock.now();
             unknown_values.write(&mut tx).await?;
             let batch = DecodedBatch::group(new);
-            let affected = resolve(&mut tx, batch, &self.rules, now).await?;
-            derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
+            let affected = resolve(&mut tx, batch, &self.rules, locked_at).await?;
+            derive(&mut tx, Tables::Live, affected, &self.rules, locked_at).await?;
         }
         tx.commit().await?;
         for (event, reason) in &dead {

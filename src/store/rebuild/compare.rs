@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, rows, subset, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
-use crate::store::events::uncounted;
+use crate::store::events::not_counted;
 use crate::store::tables::{Derived, TABLES, Tables};
 use crate::store::{Rules, sms};
 
@@ -112,7 +112,7 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
         let live = if is_subset { rows::of_subset(table) } else { rows::all(table) };
         tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
-    uncounted::compare_flags(tx).await?;
+    not_counted::compare_flags(tx).await?;
     sms::compare(tx).await?;
     if !is_subset {
         totals::compare(tx).await?;
@@ -129,7 +129,7 @@ pub(super) async fn count(tx: &mut PgConnection) -> Result<Counts, sqlx::Error> 
 
 /// The statement that notes how `table` differs from these `live_rows`, a query.
 fn statement(table: &Derived, live_rows: &str) -> String {
-    let Derived { name, key, columns, only, ours, .. } = table;
+    let Derived { name, key, columns, row_filter, ownership_filter, .. } = table;
     let live = table.live();
     let each = |names: &[&str], one: &dyn Fn(&str) -> String, between: &str| {
         names.iter().map(|name| one(name)).collect::<Vec<_>>().join(between)
@@ -150,9 +150,9 @@ fn statement(table: &Derived, live_rows: &str) -> String {
          select '{live}', jsonb_build_object({named}),
                 case when l.{first} is not null then jsonb_build_object({before}) end,
                 case when s.{first} is not null then jsonb_build_object({after}) end
-         from ({live_rows}) l full join (select * from {name} where {only}) s on {on}
+         from ({live_rows}) l full join (select * from {name} where {row_filter}) s on {on}
          cross join lateral (select {keys}) as k
-         where (l.{first} is null or s.{first} is null {differs}) and ({ours})"
+         where (l.{first} is null or s.{first} is null {differs}) and ({ownership_filter})"
     )
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, compare, totals};
 use crate::store::audit::{self, Act};
-use crate::store::events::uncounted;
+use crate::store::events::not_counted;
 use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
 use crate::store::{Rules, SmsSettings, locks, sms};
 
@@ -87,7 +87,7 @@ async fn write(
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    uncounted::repair_flags(tx).await?;
+    not_counted::repair_flags(tx).await?;
     totals::repair(tx).await?;
     sms::repair(tx, settings, now).await
 }
@@ -126,14 +126,14 @@ fn emptying(table: &Derived, column: &str) -> String {
 }
 
 fn upsert(table: &Derived) -> String {
-    let Derived { name, key, columns, stamps, .. } = table;
-    let all: Vec<_> = key.iter().chain(*columns).chain(*stamps).copied().collect();
+    let Derived { name, key, columns, insert_columns, .. } = table;
+    let all: Vec<_> = key.iter().chain(*columns).chain(*insert_columns).copied().collect();
     let selected: Vec<_> = all.iter().map(|column| format!("s.{column}")).collect();
     let new = |column: &str| match table.manual_flag(column) {
         Some(flag) => format!("{column} = case when l.{flag} then l.{column} else excluded.{column} end"),
         None => format!("{column} = excluded.{column}"),
     };
-    let moving = stamps.iter().filter(|stamp| **stamp == "updated_at");
+    let moving = insert_columns.iter().filter(|column| **column == "updated_at");
     let set: Vec<_> = columns.iter().chain(moving).map(|column| new(column)).collect();
     let conflict =
         if set.is_empty() { "nothing".to_owned() } else { format!("update set {}", set.join(", ")) };

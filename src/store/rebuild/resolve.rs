@@ -12,7 +12,7 @@ use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::derive::money;
-use crate::store::events::{self, AppliedEvent, EventKey, uncounted};
+use crate::store::events::{self, AppliedEvent, EventKey, not_counted};
 use crate::store::parked::{self, Checked};
 
 /// Events in a page. Their bodies are in memory at once.
@@ -129,7 +129,7 @@ pub(super) async fn resolve_events(
     now: OffsetDateTime,
 ) -> Result<(Affected, usize), sqlx::Error> {
     let Decoded { events, dead } = decode_all(events, rules);
-    uncounted::record_flags(tx, &events, &dead).await?;
+    not_counted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
     let mut batch = DecodedBatch::group(events);
     if let Some(ids) = ids {
