@@ -24,7 +24,7 @@ use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
 
 /// The prefix of the stand-in customer of a user whose payments the application recorded before memberflow.
-pub(super) const PREEXISTING_USER: &str = "found/user/";
+pub(super) const PREEXISTING_CUSTOMER_PREFIX: &str = "found/user/";
 
 /// The events of a batch, each decoded.
 pub(super) struct Decoded<'a> {
@@ -274,7 +274,7 @@ impl DecodedBatch {
 
 /// The claim of an imported payment: its row says whose it is.
 fn claim_of(payment: &ImportedPayment) -> Option<identity::Claim> {
-    let user = payment.customer.strip_prefix(PREEXISTING_USER)?;
+    let user = payment.customer.strip_prefix(PREEXISTING_CUSTOMER_PREFIX)?;
     Some(identity::Claim {
         object_id: payment.customer.clone(),
         customer: payment.customer.clone(),

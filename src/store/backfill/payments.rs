@@ -11,7 +11,7 @@ use super::tables::Table;
 use super::users::event;
 use crate::project::internal::{ImportedPayments, Internal};
 use crate::project::stripe::{ImportedPayment, StripeObject};
-use crate::store::decoded_batch::PREEXISTING_USER;
+use crate::store::decoded_batch::PREEXISTING_CUSTOMER_PREFIX;
 use crate::store::{Rules, apply};
 
 /// Rows reported by one event: their users' rows are derived with them.
@@ -82,7 +82,7 @@ impl PaymentRow {
         }
         let payment = ImportedPayment {
             id: format!("found/{}", self.id),
-            customer: format!("{PREEXISTING_USER}{}", self.user_id?),
+            customer: format!("{PREEXISTING_CUSTOMER_PREFIX}{}", self.user_id?),
             invoice: self.invoice,
             payment_intent: self.payment_intent,
             status: self.status,

@@ -93,7 +93,7 @@ impl Store {
         }
         let person = &plan.person;
         let mut done = Done::new();
-        done.insert("events emptied", prune::empty_these(&mut tx, &plan.events.pairs(), now).await?);
+        done.insert("events emptied", prune::prune_events(&mut tx, &plan.events.pairs(), now).await?);
         done.insert("decisions emptied", scrub::matches(&mut tx, person).await?);
         let changed = scrub::facts(&mut tx, person).await?;
         done.insert("facts cleaned", changed.len() as u64);
