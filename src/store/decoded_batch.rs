@@ -122,7 +122,7 @@ impl DecodedBatch {
         self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
         self.users.retain(|user| is_user(user.user_id));
         self.identity_claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
-        self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
+        self.emails.retain(|it| is(&it.address.object_id) || is(&it.address.customer));
         self.sms.retain(|report| is(&report.sid));
         self.thin_event_objects.retain(|id| is(id));
     }
@@ -158,9 +158,9 @@ impl DecodedBatch {
     }
 
     fn add_addresses(&mut self, addresses: Vec<Address>, event_id: &str) {
-        let given =
+        let reports =
             addresses.into_iter().map(|address| AddressReport { address, event_id: event_id.to_owned() });
-        self.emails.extend(given);
+        self.emails.extend(reports);
     }
 
     /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
@@ -175,7 +175,7 @@ impl DecodedBatch {
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
         let seen = self.users.iter().map(|user| user.user_id);
-        let matched = self.emails.iter().filter_map(|given| given.address.user_id);
+        let matched = self.emails.iter().filter_map(|it| it.address.user_id);
         claimed.chain(seen).chain(matched).collect()
     }
 

@@ -29,8 +29,9 @@ pub enum Reason {
     EstimatedMrr,
     /// A subscription that, or whose trial, should have ended, without an event.
     Overdue,
-    /// A customer whose objects name different users, or something that is not a user.
-    DisputedUser,
+    /// A customer whose objects name different users, or something that is not a user. In the database `disputed_user`,
+    /// which has nothing to do with chargebacks.
+    ConflictingUsers,
     /// A payment too large for the column of an older table.
     AmountOutOfRange,
     /// An event without the state of its object.
@@ -50,7 +51,7 @@ impl Reason {
         Self::UnresolvedDiscount,
         Self::EstimatedMrr,
         Self::Overdue,
-        Self::DisputedUser,
+        Self::ConflictingUsers,
         Self::AmountOutOfRange,
         Self::ThinEvent,
     ];
@@ -69,7 +70,7 @@ impl Reason {
             Self::UnresolvedDiscount => "unresolved_discount",
             Self::EstimatedMrr => "estimated_mrr",
             Self::Overdue => "overdue",
-            Self::DisputedUser => "disputed_user",
+            Self::ConflictingUsers => "disputed_user",
             Self::AmountOutOfRange => "amount_out_of_range",
             Self::ThinEvent => "thin_event",
         }
@@ -96,7 +97,8 @@ impl Checked {
         let groups = [
             (
                 &self.customers,
-                &[Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser][..],
+                &[Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::ConflictingUsers]
+                    [..],
             ),
             (
                 &self.subscriptions,

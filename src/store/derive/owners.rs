@@ -47,12 +47,17 @@ pub async fn decide_owners(
     let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
-    owners.named = users.present().collect();
+    owners.named = users.existing().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&idle) {
         let (claims, addresses) = evidence.about(customer);
-        let owner = identity::owner(claims, addresses, |id| users.state(id), |email| users.confirmed(email));
+        let owner = identity::owner(
+            claims,
+            addresses,
+            |id| users.state(id),
+            |email| users.users_with_confirmed_email(email),
+        );
         owners.matches.extend(new_match(customer, &owner, now));
         owners.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
@@ -115,7 +120,7 @@ impl Owners {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {
                 let others = identity::listed(contradicted_by);
-                (Reason::DisputedUser, format!("belongs to {user_id}; also named: {others}"))
+                (Reason::ConflictingUsers, format!("belongs to {user_id}; also named: {others}"))
             }
             Owner::Deleted { user_id } => (Reason::UserDeleted, format!("user {user_id} is gone")),
             Owner::Ambiguous { email } => {
@@ -153,13 +158,13 @@ pub async fn record(
     if matches.is_empty() {
         return Ok(());
     }
-    let mut given = Vec::new();
+    let mut reports = Vec::new();
     let (mut envelopes, mut payloads) = (Vec::new(), Vec::new());
     for matched in matches {
         // A customer may be matched to a user more than once: by another address, or past another.
         let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
         let addresses = identity::of_match(&matched, now).into_iter();
-        given.extend(addresses.map(|address| AddressReport { address, event_id: event_id.clone() }));
+        reports.extend(addresses.map(|address| AddressReport { address, event_id: event_id.clone() }));
         let internal = Internal::Matched(matched);
         let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         envelopes.push(Envelope {
@@ -175,7 +180,7 @@ pub async fn record(
     let matches =
         envelopes.iter().zip(payloads).map(|(envelope, payload)| DecodedEvent { envelope, payload });
     events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
-    emails::write(tx, given).await?;
+    emails::write(tx, reports).await?;
     Ok(())
 }
 

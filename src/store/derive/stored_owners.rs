@@ -10,7 +10,7 @@ use crate::store::parked::Reason;
 
 /// The parking reasons for which a customer's owner is decided again with every event.
 const UNDECIDED: [Reason; 4] =
-    [Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser];
+    [Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::ConflictingUsers];
 
 /// Some customers and the other customers of their users.
 #[derive(Debug, Default)]

@@ -257,11 +257,11 @@ impl From<LoadedVersion> for Version {
     }
 }
 
-/// Loads the history of each customer, and the catalogue it depends on, of which some is `known`.
+/// Loads the history of each customer, and the catalogue it depends on, of which some is `loaded`.
 pub async fn load(
     tx: &mut PgConnection,
     since: &RecomputeFrom,
-    known: Catalogue,
+    loaded: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
     let mut need_invoices = BTreeSet::new();
@@ -303,7 +303,7 @@ pub async fn load(
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
-    let catalogue = catalogue::load(tx, known, &subscriptions, &discounts).await?;
+    let catalogue = catalogue::load(tx, loaded, &subscriptions, &discounts).await?;
     let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
     need_invoices.extend(discounted.into_iter().map(ToOwned::to_owned));
     add_invoices(tx, &mut histories, &need_invoices).await?;
