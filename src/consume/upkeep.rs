@@ -61,7 +61,7 @@ async fn run_due_work(store: &Store) -> Result<usize, StoreError> {
 
 /// Prunes bodies older than the retention; returns whether that succeeded.
 async fn prune(store: &Store) -> Result<bool, StoreError> {
-    let Some(retention) = store.rules().retention else { return Ok(true) };
+    let Some(retention) = store.settings().retention else { return Ok(true) };
     let pruned = prune::run(store, store.now() - retention).await?;
     if let Some(pruned) = pruned.filter(|pruned| pruned.events > 0) {
         tracing::info!(pruned.events, pruned.bytes, "bodies of old events removed");

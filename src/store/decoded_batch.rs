@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
+use super::StoreSettings;
 use super::events::DecodedEvent;
 use super::resolve::emails::AddressReport;
 use super::resolve::facts;
@@ -34,12 +34,15 @@ pub(super) struct Decoded<'a> {
 }
 
 /// Decodes each event of `batch`.
-pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
+pub(super) fn decode_all<'a>(
+    batch: impl IntoIterator<Item = &'a Envelope>,
+    settings: &StoreSettings,
+) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with those of the
         // same second.
-        match read_states(envelope, &rules.decoding) {
+        match read_states(envelope, &settings.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
         }

@@ -20,7 +20,7 @@ use crate::project::internal::{Corrected, Internal};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::change::{self, Fingerprints};
 use crate::store::events::MAX_SAME_SECOND_EVENTS;
-use crate::store::{Rules, apply};
+use crate::store::{StoreSettings, apply};
 
 /// Changes in memory at once.
 const CHANGES: usize = 100;
@@ -48,10 +48,10 @@ pub(in crate::store) async fn record(
     table: &Table,
     counted: &CountedTable,
     page: &PageRows,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let tables = &rules.decoding.tables;
+    let tables = &settings.decoding.tables;
     let statement = statement(table, counted);
     let (mut total, mut after) = (0, 0_i64);
     loop {
@@ -61,7 +61,7 @@ pub(in crate::store) async fn record(
         after = end.n;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let events: Result<Vec<_>, _> = rows.iter().map(|row| event(task, counted, row, tables)).collect();
-        apply::apply_internal(tx, &events?, rules, now).await?;
+        apply::apply_internal(tx, &events?, settings, now).await?;
     }
 }
 

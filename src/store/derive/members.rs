@@ -12,7 +12,7 @@ use super::subscriptions::TieredSubscription;
 use crate::project::member::{self, MemberSubscription, Revenue, SubscriptionSummary};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 
 /// The input of the members' rows.
 pub struct MemberInputs<'a> {
@@ -31,7 +31,7 @@ pub struct MemberInputs<'a> {
 
 /// What the rows depend on besides facts.
 pub struct Context<'a> {
-    pub(super) rules: &'a Rules,
+    pub(super) settings: &'a StoreSettings,
     pub(super) now: OffsetDateTime,
     /// Members whose rows are computed as of another moment than now.
     pub as_of: &'a HashMap<Uuid, OffsetDateTime>,
@@ -328,7 +328,7 @@ pub async fn write_activity(
     }
     let (engagement, health): (Vec<_>, Vec<_>) =
         members.iter().map(|one| engagement_and_health(one, context)).unzip();
-    let tables = &context.rules.decoding.tables;
+    let tables = &context.settings.decoding.tables;
     let activity = || members.iter().map(|member| &member.activity);
     let days = |one: &Activity| one.last_login_at.map(|at| whole_days(at, context.as_of(one.user_id)));
     sqlx::query(WRITE_ACTIVITY)
@@ -352,7 +352,7 @@ pub async fn write_activity(
 fn engagement_and_health(member: &MemberActivity, context: &Context<'_>) -> (&'static str, &'static str) {
     let MemberActivity { summary, activity } = member;
     let at = context.as_of(activity.user_id);
-    let computed = member::engagement(activity.last_login_at, summary, context.rules.thresholds, at);
+    let computed = member::engagement(activity.last_login_at, summary, context.settings.thresholds, at);
     let shown = activity.manual_engagement.as_deref().unwrap_or(computed);
     (computed, member::health(summary, shown, activity.has_overdue_urgent_ticket))
 }

@@ -31,13 +31,13 @@ use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
 use super::resolve::versions;
 use super::tables::Tables;
-use super::{Rules, sms};
+use super::{StoreSettings, sms};
 
 /// What a derivation works with.
 #[derive(Clone, Copy)]
 struct Derivation<'a> {
     tables: Tables,
-    rules: &'a Rules,
+    settings: &'a StoreSettings,
     now: OffsetDateTime,
 }
 
@@ -46,10 +46,10 @@ pub(super) async fn derive(
     tx: &mut PgConnection,
     tables: Tables,
     affected: Affected,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let derivation = Derivation { tables, rules, now };
+    let derivation = Derivation { tables, settings, now };
     let Affected { revenue, mut activity_only, sms } = affected;
     if revenue.is_empty() {
         lock_existing_users(tx, tables, [&mut activity_only]).await?;
@@ -59,7 +59,7 @@ pub(super) async fn derive(
     }
     derive_activity(tx, derivation, &activity_only).await?;
     if tables == Tables::Live {
-        sms::write(tx, &sms, &rules.sms, now).await?;
+        sms::write(tx, &sms, &settings.sms, now).await?;
     }
     Ok(())
 }
@@ -71,9 +71,9 @@ async fn derive_activity(
     derivation: Derivation<'_>,
     users: &BTreeSet<Uuid>,
 ) -> Result<(), sqlx::Error> {
-    let Derivation { tables, rules, now } = derivation;
+    let Derivation { tables, settings, now } = derivation;
     let as_of = tables.as_of(tx, users).await?;
-    let context = Context { rules, now, as_of: &as_of };
+    let context = Context { settings, now, as_of: &as_of };
     let ActivityOnly { members, to_derive_completely } =
         members::load_activity_only(tx, users, &context).await?;
     members::write_activity(tx, &members, &context).await?;
@@ -134,7 +134,7 @@ impl RevenueScope {
     /// users and those of `activity_only`, and drops those that do not exist from both. Returns the owners decided, too.
     async fn find(
         tx: &mut PgConnection,
-        Derivation { tables, rules, now }: Derivation<'_>,
+        Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
         activity_only: &mut BTreeSet<Uuid>,
     ) -> Result<(Self, Owners), sqlx::Error> {
@@ -149,7 +149,7 @@ impl RevenueScope {
         // If no owner can change, everything was loaded with the stored ones.
         let is_loaded = to_decide.is_empty() && members.is_empty();
 
-        let owners = owners::decide_owners(tx, &to_decide, rules.matching, now).await?;
+        let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
         members.extend(owners.before.iter().chain(&owners.named));
         members.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payment_only: BTreeSet<Uuid> =
@@ -200,7 +200,7 @@ async fn derive_revenue(
     affected: AffectedRevenue,
     activity_only: &mut BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let Derivation { tables, rules, now } = derivation;
+    let Derivation { tables, settings, now } = derivation;
     let (mut scope, owners) = RevenueScope::find(tx, derivation, &affected, activity_only).await?;
     if tables == Tables::Live {
         owners::record(tx, owners.matches, now).await?;
@@ -237,7 +237,7 @@ async fn derive_revenue(
         owners: &users_of,
         sums: &after,
         subscriptions: &tiered,
-        context: Context { rules, now, as_of: &as_of },
+        context: Context { settings, now, as_of: &as_of },
     };
     members::write(tx, &inputs).await?;
     if tables == Tables::Live && has_leads {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
@@ -56,7 +56,7 @@ impl Rebuild {
         self.last_event = EventKey::from(&last.envelope);
         record_recent(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|event| event.envelope).collect();
-        let resolved = resolve_and_park(&mut tx, &page, None, &self.store.rules, now).await?;
+        let resolved = resolve_and_park(&mut tx, &page, None, &self.store.settings, now).await?;
         tx.commit().await?;
         self.pages += 1;
         // As the tables grow, not as often as they do.
@@ -85,10 +85,10 @@ pub(super) async fn resolve_and_park(
     tx: &mut PgConnection,
     events: &[Envelope],
     ids: Option<&HashSet<String>>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Resolved, sqlx::Error> {
-    let (affected, unreadable) = resolve_events(tx, events, ids, rules, now).await?;
+    let (affected, unreadable) = resolve_events(tx, events, ids, settings, now).await?;
     let thin: BTreeSet<String> =
         affected.revenue.parked.iter().map(|parked| parked.subject.clone()).collect();
     let checked = Checked { thin_event_objects: thin, ..Checked::default() };
@@ -125,10 +125,10 @@ pub(super) async fn resolve_events(
     tx: &mut PgConnection,
     events: &[Envelope],
     ids: Option<&HashSet<String>>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(Affected, usize), sqlx::Error> {
-    let Decoded { events, dead } = decode_all(events, rules);
+    let Decoded { events, dead } = decode_all(events, settings);
     not_counted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
     let mut batch = DecodedBatch::group(events);
@@ -139,7 +139,7 @@ pub(super) async fn resolve_events(
         .bind(batch.named_users().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-    Ok((apply::resolve(tx, batch, rules, now).await?, unreadable))
+    Ok((apply::resolve(tx, batch, settings, now).await?, unreadable))
 }
 
 /// Records the events of the page that were applied since the rebuild began: catching up skips them.

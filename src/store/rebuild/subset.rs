@@ -8,7 +8,7 @@ use sqlx::{Executor as _, PgConnection};
 use super::resolve::in_pages;
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::decoded_batch::{DecodedBatch, decode_all};
 use crate::store::events::{self, EventKey, WithoutObject};
 
@@ -29,13 +29,13 @@ pub(super) struct Subset {
 pub(super) async fn find_connected(
     tx: &mut PgConnection,
     roots: BTreeSet<String>,
-    rules: &Rules,
+    settings: &StoreSettings,
 ) -> Result<Subset, sqlx::Error> {
     let (mut to_add, mut without_object, mut step) = (roots, Vec::new(), 0);
     while add(tx, &to_add, step).await? > 0 {
         step = follow_references(tx, step).await?;
         let ids = stored_ids(tx).await?;
-        (without_object, to_add) = events_without_object(tx, &ids, rules).await?;
+        (without_object, to_add) = events_without_object(tx, &ids, settings).await?;
     }
     let ids = stored_ids(tx).await?;
     let mut events: Vec<EventKey> = sqlx::query_as(
@@ -92,10 +92,10 @@ async fn follow_references(tx: &mut PgConnection, mut step: i32) -> Result<i32, 
 async fn events_without_object(
     tx: &mut PgConnection,
     ids: &HashSet<String>,
-    rules: &Rules,
+    settings: &StoreSettings,
 ) -> Result<(Vec<EventKey>, BTreeSet<String>), sqlx::Error> {
     let (mut found, mut ids_in_them) = (Vec::new(), BTreeSet::new());
-    let codes = events::now_admitted(tx, &rules.decoding.admission).await?;
+    let codes = events::now_admitted(tx, &settings.decoding.admission).await?;
     for which in [WithoutObject::WithoutSubject, WithoutObject::NotCounted(&codes)] {
         let mut last = EventKey::default();
         loop {
@@ -108,7 +108,7 @@ async fn events_without_object(
             let keys: Vec<EventKey> = page.into_iter().map(|event| event.key).collect();
             for page in in_pages(&keys) {
                 for event in events::by_keys(tx, &page).await? {
-                    let mut batch = DecodedBatch::group(decode_all([&event], rules).events);
+                    let mut batch = DecodedBatch::group(decode_all([&event], settings).events);
                     batch.retain(ids);
                     if !batch.is_empty() {
                         ids_in_them.append(&mut batch.ids());

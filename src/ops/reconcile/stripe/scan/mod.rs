@@ -126,7 +126,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
             }
         }
         objects.extend(self.discounts(&objects).await?);
-        let keys = &self.store.rules().decoding.user_id_keys;
+        let keys = &self.store.settings().decoding.user_id_keys;
         let total = objects.len();
         let read = objects
             .into_iter()
@@ -145,7 +145,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         let known = self.store.stored_objects(&ids).await?;
         let objects: Vec<&Value> = read.iter().map(|(object, _)| object).collect();
         let forgotten = Forgotten::among(self.store, &objects).await?;
-        let account = self.store.rules().decoding.admission.account.clone();
+        let account = self.store.settings().decoding.admission.account.clone();
         let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();
