@@ -137,8 +137,8 @@ async fn lock_by(
     Ok(events.iter().map(|it| locked.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
-/// Counts an attempt for each of `events`, or takes one back. Counted events are not due for a moment, until they are
-/// locked again.
+/// Adds `by` to the attempts of each of `events`: 1 records an attempt, -1 reverts it. After the former they are not due
+/// for a moment, until they are locked again.
 pub async fn adjust_attempts<E: Borrow<Envelope>>(
     executor: impl PgExecutor<'_>,
     events: &[E],

@@ -142,7 +142,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         at: OffsetDateTime,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
-        let known = self.store.stored_objects(&ids).await?;
+        let stored = self.store.stored_objects(&ids).await?;
         let objects: Vec<&Value> = read.iter().map(|(object, _)| object).collect();
         let forgotten = Forgotten::among(self.store, &objects).await?;
         let account = self.store.settings().decoding.admission.account.clone();
@@ -151,10 +151,10 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         let mut drifted = Vec::new();
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
-            let known = known.get(shown.state.id());
+            let stored = stored.get(shown.state.id());
             let is_forgotten = forgotten.at(object).is_some();
             self.report.forgotten += u64::from(is_forgotten);
-            let Some(compared) = compare(object, shown, known, is_forgotten, &read_from) else { continue };
+            let Some(compared) = compare(object, shown, stored, is_forgotten, &read_from) else { continue };
             let is_fixed = self.options.fix && compared.event.is_some();
             drifted.push(DriftedObject { is_fixed, ..compared.drifted });
             events.extend(compared.event.filter(|_| self.options.fix));
