@@ -21,7 +21,7 @@ const PARKED: &str = "memberflow_parked";
 const LAST_EVENT: &str = "memberflow_source_last_event_timestamp_seconds";
 /// The mean interval between events of each `source` over a week, in seconds.
 const USUAL_GAP: &str = "memberflow_source_usual_gap_seconds";
-/// 1 if a `source` has been silent for five minutes and more than 1.5 times its longest gap of the last week.
+/// 1 if a `source` has been silent for more than 1.5 times its longest gap of the last week, and for five minutes.
 const SILENT: &str = "memberflow_source_silent";
 /// What the last comparison, by `check`, left differing.
 const DRIFT: &str = "memberflow_drift";
