@@ -21,7 +21,7 @@ use std::time::Instant;
 use clap::Parser;
 use memberflow::clock::Clock;
 use memberflow::envelope::Envelope;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use sqlx::PgPool;
 
 use mixed::Member;
@@ -52,7 +52,8 @@ async fn main() {
     let args = Args::parse();
     let database = TestDatabase::migrated().await;
     let pool = &database.pool;
-    let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&support::config(database.url())));
+    let store =
+        Store::new(pool.clone(), Clock::fixed(NOW), StoreSettings::new(&support::config(database.url())));
     sqlx::query("insert into public.membership_tiers (name, tier_type, stripe_price_id) values ('Pro', 'pro', 'price_pro')")
         .execute(pool)
         .await

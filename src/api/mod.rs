@@ -61,7 +61,7 @@ pub struct ApiState {
 impl ApiState {
     /// What begins phone numbers that are written without a country.
     fn country_code(&self) -> &str {
-        &self.store.rules().sms.country_code
+        &self.store.settings().sms.country_code
     }
 }
 

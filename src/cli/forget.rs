@@ -15,7 +15,7 @@ use crate::database;
 use crate::ops::actor::actor;
 use crate::queue;
 use crate::store::forget::{AddressHandling, Done, ForgetError, ForgetPlan, Ids};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 /// Ids of one kind in a line of text; JSON has all of them.
 const IDS_IN_TEXT: usize = 10;
@@ -64,7 +64,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
         return Err(Failure::new(Exit::Usage, message).into());
     }
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let plan = store.plan_forget(&args.member).await.map_err(explained)?.ok_or_else(|| {
         let message = format!(
             "nothing is known of {}, or only as an address of somebody else's customer: name a member by the user id or the address",

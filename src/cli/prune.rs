@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::prune;
 use crate::store::events::prune::{Pruned, SHORTEST};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 /// Remove the bodies of old events. Their ids stay, so that repeats are still recognised, and so do the tables.
 ///
@@ -34,8 +34,8 @@ pub struct PruneArgs {
 /// If no age was given, a rebuild is running, or the database does not answer.
 pub async fn run(args: PruneArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let Some(age) = args.older_than.or(store.rules().retention) else {
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
+    let Some(age) = args.older_than.or(store.settings().retention) else {
         let message = "no age given: pass --older-than 90d, or set MEMBERFLOW_RETENTION_DAYS";
         return Err(Failure::new(Exit::Usage, message).into());
     };

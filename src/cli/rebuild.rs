@@ -13,7 +13,7 @@ use crate::database;
 use crate::ops::progress::Progress;
 use crate::ops::rebuild::{self, Report};
 use crate::store::rebuild::{RebuildError, RowDifference, Selection};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 /// Rebuild the derived tables from the event log and repair differences.
 ///
@@ -38,7 +38,7 @@ pub struct RebuildArgs {
 /// If the database is down or refuses, another rebuild is running, or this one was interrupted.
 pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     drive(&store, None, args).await
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::reconcile::stripe::ReconcileError;
 use crate::ops::stripe_api::{NO_KEY, StripeApi, StripeApiError};
-use crate::store::{Rules, Store, StoreError};
+use crate::store::{Store, StoreError, StoreSettings};
 
 /// A store and a client, as `config` names them.
 pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Result<(Store, StripeApi)> {
@@ -17,7 +17,7 @@ pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Resu
     })?;
     let api = api.ok_or_else(|| Failure::new(Exit::Usage, NO_KEY))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    Ok((Store::new(pool, clock.clone(), Rules::new(config)), api))
+    Ok((Store::new(pool, clock.clone(), StoreSettings::new(config)), api))
 }
 
 /// 7 if Stripe or the database is down, 4 if Stripe rejects the key or its mode does not count, 1 otherwise.

@@ -11,7 +11,7 @@ use crate::retry::Backoff;
 use crate::store::{Store, StoreError};
 
 /// The event type of an undecodable message.
-const UNREADABLE: &str = "unreadable";
+const UNDECODABLE_TYPE: &str = "unreadable";
 
 /// Stores dead messages until the process stops.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
@@ -48,8 +48,8 @@ fn undecodable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> En
     let now = store.now();
     Envelope {
         source: source.unwrap_or(Source::Internal),
-        event_id: format!("{UNREADABLE}/{}", hex::encode(Sha256::digest(body))),
-        event_type: UNREADABLE.to_owned(),
+        event_id: format!("{UNDECODABLE_TYPE}/{}", hex::encode(Sha256::digest(body))),
+        event_type: UNDECODABLE_TYPE.to_owned(),
         occurred_at: now,
         received_at: now,
         body: body.clone(),

@@ -19,9 +19,9 @@ const DEAD: &str = "memberflow_dead_letters";
 const PARKED: &str = "memberflow_parked";
 /// When the latest event of each `source` was received, in Unix seconds.
 const LAST_EVENT: &str = "memberflow_source_last_event_timestamp_seconds";
-/// From one event of each `source` to the next, on average over a week, in seconds.
+/// The mean interval between events of each `source` over a week, in seconds.
 const USUAL_GAP: &str = "memberflow_source_usual_gap_seconds";
-/// 1 where nothing has come of a `source` for longer than it ever did in a week, by half.
+/// 1 if a `source` has been silent for more than 1.5 times its longest gap of the last week, and for five minutes.
 const SILENT: &str = "memberflow_source_silent";
 /// What the last comparison, by `check`, left differing.
 const DRIFT: &str = "memberflow_drift";
@@ -41,8 +41,11 @@ impl Gauges {
         describe_gauge!(DEAD, Unit::Count, "Dead letters; counting stops at 10,001.");
         describe_gauge!(PARKED, Unit::Count, "What is parked, by reason; counting stops at 10,001.");
         describe_gauge!(LAST_EVENT, Unit::Seconds, "When the latest event of each source was received.");
-        describe_gauge!(USUAL_GAP, Unit::Seconds, "From one event of a source to the next, on average.");
-        describe_gauge!(SILENT, "1 where a source has been silent for longer than ever in a week, by half.");
+        describe_gauge!(USUAL_GAP, Unit::Seconds, "Mean interval between events of a source over a week.");
+        describe_gauge!(
+            SILENT,
+            "1 if a source has been silent for more than 1.5 times its longest gap of the last week."
+        );
         describe_gauge!(DRIFT, Unit::Count, "What the last comparison left differing, by check.");
         describe_gauge!(DRIFT_CHECKED, Unit::Seconds, "When the last comparison ended, by check.");
         Self::default()

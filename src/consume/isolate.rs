@@ -39,21 +39,21 @@ impl ApplyError {
 pub async fn apply(store: &Store, batch: &mut Batch, may_be_poison: bool) -> Result<(), StoreError> {
     with_time_limit(store.store_suspects(&batch.suspects)).await?;
     with_time_limit(batch.begin()).await?;
-    let (mut held, is_pending) = (batch.take_transaction(), batch.is_pending());
+    let (mut transaction, is_pending) = (batch.take_transaction(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
     while let Some(part) = parts.pop() {
         let applying = async {
             match part {
-                part if is_pending => store.apply_pending(held.take(), part).await,
+                part if is_pending => store.apply_pending(transaction.take(), part).await,
                 [] => Ok(Applied::default()),
                 part => store.apply(part).await,
             }
         };
         match attempt(store, applying, may_be_poison).await {
-            Ok(applied) => count(applied),
+            Ok(applied) => record_metrics(applied),
             Err(ApplyError::Unavailable(error)) => return Err(error),
             Err(error) => match part {
-                [event] => with_time_limit(record_failure(store, event, error)).await?,
+                [event] => with_time_limit(retry_later_or_dead_letter(store, event, error)).await?,
                 _ => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);
@@ -65,7 +65,11 @@ pub async fn apply(store: &Store, batch: &mut Batch, may_be_poison: bool) -> Res
 }
 
 /// Dead-letters the event, or schedules its retry.
-async fn record_failure(store: &Store, event: &Envelope, error: ApplyError) -> Result<(), StoreError> {
+async fn retry_later_or_dead_letter(
+    store: &Store,
+    event: &Envelope,
+    error: ApplyError,
+) -> Result<(), StoreError> {
     match error {
         ApplyError::Permanent(reason) => dead_letter_event(store, event, reason).await,
         error => {
@@ -97,7 +101,9 @@ pub(super) async fn attempt(
 ) -> Result<Applied, ApplyError> {
     match AssertUnwindSafe(with_time_limit(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
-        Ok(Err(error)) if may_be_poison && error.may_be_caused_by_an_event() && store.answers().await => {
+        Ok(Err(error))
+            if may_be_poison && error.may_be_caused_by_an_event() && store.is_reachable().await =>
+        {
             let reason = if error.is_lost_connection() { "applying it loses the connection: " } else { "" };
             Err(ApplyError::Transient(format!("{reason}{error}")))
         }
@@ -117,7 +123,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }
 
-pub(super) fn count(applied: Applied) {
+pub(super) fn record_metrics(applied: Applied) {
     tracing::debug!(applied.new, applied.repeated, applied.dead, "applied a batch");
     metrics::counter!(APPLIED, "outcome" => "new").increment(applied.new as u64);
     metrics::counter!(APPLIED, "outcome" => "repeated").increment(applied.repeated as u64);

@@ -3,10 +3,10 @@
 //! can help); the rest of its batch is applied.
 
 mod dead;
-mod earlier;
 mod gauges;
 mod in_flight;
 mod isolate;
+mod legacy_tables;
 mod retries;
 mod upkeep;
 
@@ -54,7 +54,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
         upkeep::run(store, &in_flight, lifecycle),
         dead::run(queue, store, lifecycle),
         retries::run(store, lifecycle),
-        earlier::run(queue, store, lifecycle),
+        legacy_tables::run(queue, store, lifecycle),
     );
 }
 
@@ -67,13 +67,14 @@ async fn consume(mut consumer: Consumer, store: &Store, in_flight: &InFlight, li
             Some(ended) = tasks.next() => log_panic(ended),
             batch = batches.next(), if tasks.len() < BATCHES_AT_ONCE => {
                 let Some(batch) = batch else { break };
-                let (store, here) = (store.clone(), lifecycle.clone());
                 let guard = in_flight.track(&batch);
-                let applying = async move {
-                    apply_and_ack(batch, &store, &here).await;
-                    drop(guard);
-                };
-                tasks.push(lifecycle.tasks.spawn(applying));
+                tasks.push(lifecycle.tasks.spawn({
+                    let (store, lifecycle) = (store.clone(), lifecycle.clone());
+                    async move {
+                        apply_and_ack(batch, &store, &lifecycle).await;
+                        drop(guard);
+                    }
+                }));
             }
         }
     }

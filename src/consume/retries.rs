@@ -26,7 +26,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 
 async fn retry_due(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     while !lifecycle.stopping.is_cancelled() {
-        let Some(due) = with_time_limit(store.next_retry()).await? else { return Ok(()) };
+        let Some(due) = with_time_limit(store.begin_retry()).await? else { return Ok(()) };
         with_time_limit(retry(store, due)).await?;
     }
     Ok(())
@@ -37,22 +37,22 @@ async fn retry(store: &Store, due: DueRetry) -> Result<(), StoreError> {
     let DueRetry { envelope, attempts, reason } = due;
     if attempts > ATTEMPTS {
         let before = reason.unwrap_or_else(|| "no error was recorded".to_owned());
-        let reason = format!("the process ended during {ATTEMPTS} attempts; last error: {before}");
+        let reason = format!("the process ended during attempt {ATTEMPTS}; last recorded error: {before}");
         return dead_letter_event(store, &envelope, reason).await;
     }
     match attempt(store, store.apply_alone(&envelope), true).await {
         Ok(applied) => {
-            isolate::count(applied);
+            isolate::record_metrics(applied);
             Ok(())
         }
         Err(ApplyError::Unavailable(error)) => {
-            store.not_attempted(&envelope).await?;
+            store.revert_attempt(&envelope).await?;
             Err(error)
         }
         Err(error) if attempts == ATTEMPTS || matches!(error, ApplyError::Permanent(_)) => {
             let reason = format!("failed {attempts} times: {}", error.reason());
             dead_letter_event(store, &envelope, reason).await
         }
-        Err(error) => store.failed_again(&envelope, error.reason()).await,
+        Err(error) => store.record_failure(&envelope, error.reason()).await,
     }
 }

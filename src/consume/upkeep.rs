@@ -26,7 +26,7 @@ pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
-        match lifecycle.until_stopping(do_due(store)).await {
+        match lifecycle.until_stopping(run_due_work(store)).await {
             None | Some(Ok(0)) => {}
             Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
@@ -48,7 +48,7 @@ pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
 }
 
 /// Does what is due, page by page, so that events are applied in between.
-async fn do_due(store: &Store) -> Result<usize, StoreError> {
+async fn run_due_work(store: &Store) -> Result<usize, StoreError> {
     idempotency::expire(store.pool(), store.now()).await?;
     let mut total = with_time_limit(store.recompute_due()).await?;
     loop {
@@ -61,7 +61,7 @@ async fn do_due(store: &Store) -> Result<usize, StoreError> {
 
 /// Prunes bodies older than the retention; returns whether that succeeded.
 async fn prune(store: &Store) -> Result<bool, StoreError> {
-    let Some(retention) = store.rules().retention else { return Ok(true) };
+    let Some(retention) = store.settings().retention else { return Ok(true) };
     let pruned = prune::run(store, store.now() - retention).await?;
     if let Some(pruned) = pruned.filter(|pruned| pruned.events > 0) {
         tracing::info!(pruned.events, pruned.bytes, "bodies of old events removed");

@@ -29,7 +29,7 @@ use crate::ops::replay::{self, Options, Secrets, url_of};
 use crate::roles::{self, Role};
 use crate::store::events::EventKey;
 use crate::store::migrate::{self, MigrateOptions};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 use services::{Services, Wanted};
 
@@ -126,7 +126,7 @@ async fn show(
     database::wait_until_applied(&pool, &late).await?;
     demo::open_tickets(&pool, &demo.tickets, demo.now).await.context("cannot write the tickets")?;
     // Parked items would be retried within a minute; that is too long to watch.
-    let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
+    let store = Store::new(pool.clone(), local.clock.clone(), StoreSettings::new(&config));
     while store.recompute_due().await? > 0 {}
     demo.seed_operator_data(&pool, &config, local, &store).await?;
 

@@ -42,7 +42,7 @@ pub struct Source {
     pub usual_gap_s: Option<f64>,
     /// The longest gap of those days, in seconds.
     pub longest_gap_s: Option<f64>,
-    /// Nothing has come for longer than ever in those days, by half, and for five minutes at least.
+    /// Silent for more than 1.5 times the longest gap of those days, and for five minutes at least.
     pub is_silent: bool,
     /// Events a second, of those applied in the last five minutes, or of the latest 5,000 events.
     pub per_second: f64,

@@ -94,7 +94,7 @@ fn read_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Payl
     let mut payload = supabase::row::read(corrected.change.to_string().as_bytes(), None, tables)?;
     if let Payload::Row(report) = &mut payload {
         report.occurred_at = from_unix_micros(corrected.at_us);
-        report.corrects_after = Some(corrected.left_before);
+        report.departures_before = Some(corrected.left_before);
     }
     Ok(payload)
 }

@@ -68,7 +68,7 @@ pub struct Report<T> {
     pub previous: Option<Value>,
     /// For a correction of missing events: how many events had reported a change away from the same previous
     /// state.
-    pub corrects_after: Option<u32>,
+    pub departures_before: Option<u32>,
 }
 
 impl Payload {

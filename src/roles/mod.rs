@@ -33,7 +33,7 @@ use crate::ops::doctor::Doctor;
 use crate::ops::jobs::run::Runner;
 use crate::queue::Queue;
 use crate::receive::{self, Dependencies, Endpoints};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 use crate::telemetry;
 
 /// How often histogram samples are aggregated, so that they do not pile up without scrapes.
@@ -107,7 +107,7 @@ pub async fn start(
         tracing::info!("role relay is obsolete and does nothing");
     }
     if roles.contains(&Role::Consume) {
-        let store = Store::new(pools.apply.clone(), clock.clone(), Rules::new(config));
+        let store = Store::new(pools.apply.clone(), clock.clone(), StoreSettings::new(config));
         let here = lifecycle.clone();
         lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
     }
@@ -137,7 +137,7 @@ fn run_jobs(runner: Runner, lifecycle: &Lifecycle) {
 
 /// The API and the console.
 fn for_people(config: &Config, pool: PgPool, clock: Clock, lifecycle: &Lifecycle) -> Router {
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let console = console::routes(store.clone(), clock.clone(), config, lifecycle);
     let doctor = Arc::new(Doctor::new(config));
     let admin_token = config.admin_token.clone();

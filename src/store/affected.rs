@@ -36,8 +36,8 @@ pub struct AffectedRevenue {
     /// Users named as members or customers; each gets rows.
     pub named: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
-    /// Objects whose state was reported.
-    pub objects: BTreeSet<String>,
+    /// Objects whose parking as `thin_event` must be checked.
+    pub thin_event_objects: BTreeSet<String>,
     pub parked: Vec<Parked>,
     /// Customers whose payment rows are written even if they did not change.
     pub force_rewrite: BTreeSet<String>,
@@ -64,7 +64,7 @@ impl AffectedRevenue {
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
             let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();
-            if !payments::is_payment(&fact.after) {
+            if !payments::affects_payments_only(&fact.after) {
                 self.customers_to_value.extend(customers.iter().cloned());
             }
             self.reported.extend(customers);
@@ -79,7 +79,7 @@ impl AffectedRevenue {
             && self.reported.is_empty()
             && self.users.is_empty()
             && self.named.is_empty()
-            && self.objects.is_empty()
+            && self.thin_event_objects.is_empty()
             && self.payments.written.is_empty()
             && self.payments.removed.is_empty()
     }

@@ -15,7 +15,7 @@ use super::affected::{Affected, AffectedRevenue};
 use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::freshness::Freshness;
-use super::events::uncounted::NotCountedTotals;
+use super::events::not_counted::NotCountedTotals;
 use super::events::unknown_values::UnknownValues;
 use super::events::{self, EventRows};
 use super::events::{pending, retries};
@@ -23,7 +23,7 @@ use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
 use super::resolve::{activity, catalogue, emails, facts, identity_claims, payments, users, versions};
 use super::tables::Tables;
-use super::{Rules, Store, StoreError, parked, sms};
+use super::{Store, StoreError, StoreSettings, parked, sms};
 use crate::database;
 use crate::envelope::Envelope;
 use crate::project::stripe::StripeObject;
@@ -45,12 +45,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was written.
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
-        let decoded = decode_all(batch, &self.rules);
+        let decoded = decode_all(batch, &self.settings);
         let tx = database::begin(&self.pool).await?;
         self.apply_in(tx, decoded, EventRows::Missing).await
     }
 
-    /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their row locks.
+    /// Applies pending events, all of `batch` or nothing. `transaction`: the one that holds their row locks.
     /// Without it, only events are applied that are still pending, not due for a retry alone, and not locked
     /// by another process.
     ///
@@ -58,16 +58,16 @@ impl Store {
     /// [`StoreError`]; nothing was written.
     pub async fn apply_pending(
         &self,
-        held: Option<Transaction<'static, Postgres>>,
+        transaction: Option<Transaction<'static, Postgres>>,
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
-        if let Some(tx) = held {
-            return self.apply_in(tx, decode_all(batch, &self.rules), EventRows::Locked).await;
+        if let Some(tx) = transaction {
+            return self.apply_in(tx, decode_all(batch, &self.settings), EventRows::Locked).await;
         }
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock(&mut tx, batch).await?;
         let ours = batch.iter().zip(is_locked).filter_map(|(event, is_locked)| is_locked.then_some(event));
-        let decoded = decode_all(ours, &self.rules);
+        let decoded = decode_all(ours, &self.settings);
         self.apply_in(tx, decoded, EventRows::Locked).await
     }
 
@@ -79,7 +79,7 @@ impl Store {
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock_counted(&mut tx, from_ref(event)).await? == [true];
-        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.rules), EventRows::Locked).await
+        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventRows::Locked).await
     }
 
     async fn apply_in(
@@ -90,21 +90,21 @@ impl Store {
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
-        let decoded = events.len();
+        let decoded_count = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
         let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
-        let applied = Applied { new: new.len(), repeated: decoded - new.len(), dead: dead.len() };
+        let applied = Applied { new: new.len(), repeated: decoded_count - new.len(), dead: dead.len() };
         let not_counted = NotCountedTotals::take_from(&mut new);
         let unknown_values = UnknownValues::of(&new);
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
-            let now = self.clock.now();
+            let locked_at = self.clock.now();
             unknown_values.write(&mut tx).await?;
-            let batch = DecodedBatch::sort(new);
-            let affected = resolve(&mut tx, batch, &self.rules, now).await?;
-            derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
+            let batch = DecodedBatch::group(new);
+            let affected = resolve(&mut tx, batch, &self.settings, locked_at).await?;
+            derive(&mut tx, Tables::Live, affected, &self.settings, locked_at).await?;
         }
         tx.commit().await?;
         for (event, reason) in &dead {
@@ -133,7 +133,7 @@ impl Store {
     pub(super) async fn rederive(&self, affected: Affected) -> Result<(), StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, affected, &self.rules, self.clock.now()).await?;
+        derive(&mut tx, Tables::Live, affected, &self.settings, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -148,45 +148,45 @@ impl Store {
 pub(super) async fn apply_internal(
     tx: &mut PgConnection,
     events: &[Envelope],
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let Decoded { events, dead } = decode_all(events, rules);
+    let Decoded { events, dead } = decode_all(events, settings);
     retries::dead_letter(tx, &dead, now).await?;
     let new = events::mark_applied(tx, events, EventRows::Missing, now).await?;
     if new.is_empty() {
         return Ok(());
     }
-    let affected = resolve(tx, DecodedBatch::sort(new), rules, now).await?;
-    derive(tx, Tables::Live, affected, rules, now).await
+    let affected = resolve(tx, DecodedBatch::group(new), settings, now).await?;
+    derive(tx, Tables::Live, affected, settings, now).await
 }
 
 /// Resolves the facts: what each object is now, and what that affects.
 pub(super) async fn resolve(
     tx: &mut PgConnection,
     batch: DecodedBatch,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
     let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
     let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
-    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
-    let Resolved { changed, recompute_from, identity_claims, thin } = resolved;
+    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &settings.decoding).await?;
+    let Resolved { changed, recompute_from, identity_claims, resolved_thin } = resolved;
     let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
     revenue.add_evidence(identity_claims::write(tx, claims).await?);
     revenue.add_evidence(emails::write(tx, batch.emails).await?);
-    revenue.parked = parked::thin_objects(tx, &batch.thin, &thin).await?;
-    revenue.objects = batch.thin;
-    revenue.objects.extend(thin);
+    revenue.parked = parked::thin_objects(tx, &batch.thin_event_objects, &resolved_thin).await?;
+    revenue.thin_event_objects = batch.thin_event_objects;
+    revenue.thin_event_objects.extend(resolved_thin);
     revenue.recompute_from = recompute_from;
     versions::add_known_terms(tx, &mut revenue.recompute_from, &changed).await?;
     revenue.payments = payments::resolve(tx, &changed).await?;
     revenue.add_customers(&changed);
 
     let mut differences = activity::Differences::new();
-    let rows = facts::resolve_rows(tx, batch.rows, &rules.decoding).await?;
-    activity::count_rows(&rows, &rules.decoding.tables, &mut differences);
+    let rows = facts::resolve_rows(tx, batch.rows, &settings.decoding).await?;
+    activity::count_rows(&rows, &settings.decoding.tables, &mut differences);
     activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
     activity_only.extend(differences.keys());
@@ -209,5 +209,7 @@ pub(super) async fn resolve(
 /// fact, so that the links depend on the set of events only.
 fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = reported.iter().map(|reported| &reported.report.state);
-    states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
+    states
+        .flat_map(|state| catalogue::links(state).into_iter().chain(payments::links_both_ways(state)))
+        .collect()
 }

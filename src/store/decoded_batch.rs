@@ -1,15 +1,15 @@
-//! A decoded batch: its events, sorted by what they report.
+//! A decoded batch: its events, grouped by what they report.
 
 use std::collections::{BTreeSet, HashSet};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
+use super::StoreSettings;
 use super::events::DecodedEvent;
 use super::resolve::emails::AddressReport;
 use super::resolve::facts;
-use super::resolve::facts::{Reported, Versioned as _};
+use super::resolve::facts::{Reported, Resolvable as _};
 use super::resolve::identity_claims::ClaimReport;
 use crate::envelope::Envelope;
 use crate::project::identity::{self, Address};
@@ -24,7 +24,7 @@ use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
 
 /// The prefix of the stand-in customer of a user whose payments the application recorded before memberflow.
-pub(super) const PREEXISTING_USER: &str = "found/user/";
+pub(super) const PREEXISTING_CUSTOMER_PREFIX: &str = "found/user/";
 
 /// The events of a batch, each decoded.
 pub(super) struct Decoded<'a> {
@@ -34,11 +34,15 @@ pub(super) struct Decoded<'a> {
 }
 
 /// Decodes each event of `batch`.
-pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
+pub(super) fn decode_all<'a>(
+    batch: impl IntoIterator<Item = &'a Envelope>,
+    settings: &StoreSettings,
+) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
-        // Without whole objects: events that need chaining are read again from the table with their peers.
-        match read_states(envelope, &rules.decoding) {
+        // Without whole objects: events that need chaining are read again from the table with those of the
+        // same second.
+        match read_states(envelope, &settings.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
         }
@@ -57,12 +61,12 @@ pub(super) struct DecodedBatch {
     pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
     /// Objects that changed, by events without their state.
-    pub(super) thin: BTreeSet<String>,
+    pub(super) thin_event_objects: BTreeSet<String>,
 }
 
 impl DecodedBatch {
-    /// Sorts `events`.
-    pub(super) fn sort(events: Vec<DecodedEvent<'_>>) -> Self {
+    /// Groups `events` by what they report.
+    pub(super) fn group(events: Vec<DecodedEvent<'_>>) -> Self {
         let mut batch = Self::default();
         for DecodedEvent { envelope, payload } in events {
             let event_id = &envelope.event_id;
@@ -98,7 +102,7 @@ impl DecodedBatch {
                 Payload::Internal(Internal::ImportedPayments(imported)) => {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
-                Payload::Thin { object_id } => drop(batch.thin.insert(object_id)),
+                Payload::Thin { object_id } => drop(batch.thin_event_objects.insert(object_id)),
                 // `project::read` turns snapshots and corrections into reports.
                 Payload::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Payload::Ignored
@@ -121,9 +125,9 @@ impl DecodedBatch {
         self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
         self.users.retain(|user| is_user(user.user_id));
         self.identity_claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
-        self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
+        self.emails.retain(|it| is(&it.address.object_id) || is(&it.address.customer));
         self.sms.retain(|report| is(&report.sid));
-        self.thin.retain(|id| is(id));
+        self.thin_event_objects.retain(|id| is(id));
     }
 
     /// The ids of the objects, customers, users and rows that the batch is about.
@@ -140,7 +144,7 @@ impl DecodedBatch {
         let logins = self.logins.iter().map(|login| login.user_id);
         let users = self.named_users().into_iter().chain(logins).map(|id| id.to_string());
         let sms = self.sms.iter().map(|report| report.sid.clone());
-        let thin = self.thin.iter().cloned();
+        let thin = self.thin_event_objects.iter().cloned();
         stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
     }
 
@@ -153,13 +157,13 @@ impl DecodedBatch {
             && self.identity_claims.is_empty()
             && self.emails.is_empty()
             && self.sms.is_empty()
-            && self.thin.is_empty()
+            && self.thin_event_objects.is_empty()
     }
 
     fn add_addresses(&mut self, addresses: Vec<Address>, event_id: &str) {
-        let given =
+        let reports =
             addresses.into_iter().map(|address| AddressReport { address, event_id: event_id.to_owned() });
-        self.emails.extend(given);
+        self.emails.extend(reports);
     }
 
     /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
@@ -174,7 +178,7 @@ impl DecodedBatch {
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
         let seen = self.users.iter().map(|user| user.user_id);
-        let matched = self.emails.iter().filter_map(|given| given.address.user_id);
+        let matched = self.emails.iter().filter_map(|it| it.address.user_id);
         claimed.chain(seen).chain(matched).collect()
     }
 
@@ -273,7 +277,7 @@ impl DecodedBatch {
 
 /// The claim of an imported payment: its row says whose it is.
 fn claim_of(payment: &ImportedPayment) -> Option<identity::Claim> {
-    let user = payment.customer.strip_prefix(PREEXISTING_USER)?;
+    let user = payment.customer.strip_prefix(PREEXISTING_CUSTOMER_PREFIX)?;
     Some(identity::Claim {
         object_id: payment.customer.clone(),
         customer: payment.customer.clone(),

@@ -61,8 +61,8 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// Whether the same statement may succeed later. SQLSTATE classes: 08 connection, 25 read-only or time-out in
-/// a transaction, 40 serialization and deadlock, 42 a missing or different table, column, function or privilege
-/// (our statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
+/// a transaction, 28 authentication, 40 serialization and deadlock, 42 a missing or different table, column, function or
+/// privilege (our statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
 /// connections), 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted
 /// concurrently, who is looked up again next time; 3D000 is a missing database.
 fn is_unavailable(error: &sqlx::Error) -> bool {

@@ -16,7 +16,7 @@ impl Store {
             let import = self.import_tables(scope, true).await?;
             while import.step().await?.is_some() {}
             let (checked, found) = import.counts().await?;
-            tracing::info!(?checked, ?found, "read {}", scope.as_str());
+            tracing::info!(scope = scope.as_str(), ?checked, imported = ?found, "pre-existing rows imported");
         }
         self.end_initial_import().await
     }

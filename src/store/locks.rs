@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::tables::Tables;
 
-/// "memberflo" in ASCII: the advisory lock under which facts and projections change.
+/// "memberfl" in ASCII: the advisory lock under which facts and projections change.
 const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.

@@ -16,7 +16,6 @@ pub mod events;
 pub mod forget;
 mod forgotten;
 pub mod initial_import;
-pub mod known;
 mod locks;
 pub mod migrate;
 pub mod parked;
@@ -24,6 +23,7 @@ pub mod rebuild;
 pub mod recompute;
 pub mod resolve;
 pub mod sms;
+pub mod stored_objects;
 pub mod supabase_stub;
 pub mod tables;
 mod urgent;
@@ -46,12 +46,12 @@ pub use error::StoreError;
 pub struct Store {
     pool: PgPool,
     clock: Clock,
-    rules: Rules,
+    settings: StoreSettings,
 }
 
-/// The settings of the projection.
+/// How events are decoded, matched and derived, and how long their bodies are kept.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct StoreSettings {
     /// How events are decoded.
     pub decoding: DecodeSettings,
     /// What counts as evidence of whose a customer is.
@@ -73,8 +73,8 @@ pub struct SmsSettings {
     pub country_code: String,
 }
 
-impl Rules {
-    /// The rules that `config` sets.
+impl StoreSettings {
+    /// The settings in `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
@@ -102,8 +102,8 @@ impl Rules {
 impl Store {
     /// A store on `pool`.
     #[must_use]
-    pub const fn new(pool: PgPool, clock: Clock, rules: Rules) -> Self {
-        Self { pool, clock, rules }
+    pub const fn new(pool: PgPool, clock: Clock, settings: StoreSettings) -> Self {
+        Self { pool, clock, settings }
     }
 
     /// The present moment, by the store's clock.
@@ -112,10 +112,10 @@ impl Store {
         self.clock.now()
     }
 
-    /// The settings of the projection.
+    /// Its settings.
     #[must_use]
-    pub const fn rules(&self) -> &Rules {
-        &self.rules
+    pub const fn settings(&self) -> &StoreSettings {
+        &self.settings
     }
 
     /// Its connection pool.

@@ -29,8 +29,9 @@ pub enum Reason {
     EstimatedMrr,
     /// A subscription that, or whose trial, should have ended, without an event.
     Overdue,
-    /// A customer whose objects name different users, or something that is not a user.
-    DisputedUser,
+    /// A customer whose objects name different users, or something that is not a user. In the database `disputed_user`,
+    /// which has nothing to do with chargebacks.
+    ConflictingUsers,
     /// A payment too large for the column of an older table.
     AmountOutOfRange,
     /// An event without the state of its object.
@@ -50,7 +51,7 @@ impl Reason {
         Self::UnresolvedDiscount,
         Self::EstimatedMrr,
         Self::Overdue,
-        Self::DisputedUser,
+        Self::ConflictingUsers,
         Self::AmountOutOfRange,
         Self::ThinEvent,
     ];
@@ -69,7 +70,7 @@ impl Reason {
             Self::UnresolvedDiscount => "unresolved_discount",
             Self::EstimatedMrr => "estimated_mrr",
             Self::Overdue => "overdue",
-            Self::DisputedUser => "disputed_user",
+            Self::ConflictingUsers => "disputed_user",
             Self::AmountOutOfRange => "amount_out_of_range",
             Self::ThinEvent => "thin_event",
         }
@@ -85,8 +86,8 @@ pub struct Checked {
     pub subscriptions: BTreeSet<String>,
     /// Payments that were written or removed.
     pub payments: BTreeSet<String>,
-    /// Objects whose state was reported.
-    pub objects: BTreeSet<String>,
+    /// Objects of which it was checked whether their newest event came without a state.
+    pub thin_event_objects: BTreeSet<String>,
 }
 
 impl Checked {
@@ -96,7 +97,8 @@ impl Checked {
         let groups = [
             (
                 &self.customers,
-                &[Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser][..],
+                &[Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::ConflictingUsers]
+                    [..],
             ),
             (
                 &self.subscriptions,
@@ -111,7 +113,7 @@ impl Checked {
                 ],
             ),
             (&self.payments, &[Reason::AmountOutOfRange]),
-            (&self.objects, &[Reason::ThinEvent]),
+            (&self.thin_event_objects, &[Reason::ThinEvent]),
         ];
         groups.into_iter().flat_map(|(subjects, reasons)| {
             let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();

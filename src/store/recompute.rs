@@ -39,7 +39,7 @@ impl Store {
         let (pool, now) = self.pool_and_now();
         let mut tx = database::begin(pool).await?;
         lock_upkeep(&mut tx).await?;
-        let matching = self.rules.matching;
+        let matching = self.settings.matching;
         let due: Vec<(String, bool)> = sqlx::query_as(DUE)
             .bind(now)
             .bind(after)
@@ -60,7 +60,7 @@ impl Store {
             ..AffectedRevenue::default()
         };
         locks::lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.settings, now).await?;
         tx.commit().await?;
         Ok(Some((last, due.len())))
     }
@@ -88,7 +88,7 @@ impl Store {
         if count > 0 {
             locks::lock_for_batch(&mut tx).await?;
             let affected = AffectedRevenue { users: stale, ..AffectedRevenue::default() };
-            derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
+            derive(&mut tx, Tables::Live, affected.into(), &self.settings, now).await?;
             tx.commit().await?;
         }
         Ok(count)
@@ -101,7 +101,8 @@ pub(super) async fn lock_upkeep(tx: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Customers that are due, each with whether its payment rows are written even if unchanged.
+/// Customers that are due, each with whether its payment rows are written even if unchanged. Reads user ids and
+/// addresses from the texts in `parked.detail` that `derive::owners` and `identity` write.
 const DUE: &str = "
     select id, bool_or(again) from (
         (select id, false as again from ingest.customers

@@ -77,22 +77,22 @@ pub struct Derived {
     /// The derived columns besides the key.
     pub columns: &'static [&'static str],
     /// Columns that may be set by hand, each with its flag column.
-    pub by_hand: &'static [(&'static str, &'static str)],
-    /// Timestamps of a new row. Only `updated_at` changes later.
-    pub stamps: &'static [&'static str],
+    pub manual_columns: &'static [(&'static str, &'static str)],
+    /// Columns that a new row is inserted with: timestamps, an id. Only `updated_at` changes later.
+    pub insert_columns: &'static [&'static str],
     /// A unique column besides the key.
     pub unique: Option<&'static str>,
     /// SQL condition on the table: which rows are derived; the others are history.
-    pub only: &'static str,
+    pub row_filter: &'static str,
     /// SQL condition on the key `k`: which rows are memberflow's. The application's tables also hold
     /// pre-existing rows that no event has reported.
-    pub ours: &'static str,
+    pub ownership_filter: &'static str,
 }
 
 const ALL: &str = "true";
 
 /// Users that some event named: the shadow has a row for each that still exists.
-const OURS_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
+const OWNED_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
 
 /// A table of our own.
 const fn private(
@@ -105,11 +105,11 @@ const fn private(
         name,
         key,
         columns,
-        by_hand: &[],
-        stamps: &[],
+        manual_columns: &[],
+        insert_columns: &[],
         unique: None,
-        only: ALL,
-        ours: ALL,
+        row_filter: ALL,
+        ownership_filter: ALL,
     }
 }
 
@@ -118,22 +118,22 @@ const fn of_members(
     name: &'static str,
     key: &'static [&'static str],
     columns: &'static [&'static str],
-    stamps: &'static [&'static str],
+    insert_columns: &'static [&'static str],
 ) -> Derived {
     Derived {
         schema: "public",
         name,
         key,
         columns,
-        by_hand: &[],
-        stamps,
+        manual_columns: &[],
+        insert_columns,
         unique: None,
-        only: ALL,
-        ours: OURS_BY_USER,
+        row_filter: ALL,
+        ownership_filter: OWNED_BY_USER,
     }
 }
 
-/// The believed movements of the MRR ledger are derived. They are only written by revising them: superseded
+/// The current movements of the MRR ledger are derived. They are only written by revising them: superseded
 /// movements are history and not in any event.
 pub const LEDGER: &str = "mrr_movements";
 
@@ -227,10 +227,10 @@ pub const TABLES: [Derived; 21] = [
         schema: "public",
         ..private("sms_consents", &["number"], &["opted_in", "source", "keyword", "twilio_sid", "changed_at"])
     },
-    Derived { stamps: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
+    Derived { insert_columns: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
     Derived {
         schema: "public",
-        only: "superseded_at is null",
+        row_filter: "superseded_at is null",
         ..private(
             LEDGER,
             &["customer_id", "currency", "effective_at"],
@@ -259,11 +259,12 @@ pub const TABLES: [Derived; 21] = [
             "trial_end",
             "created_at",
         ],
-        by_hand: &[],
-        stamps: &["id", "updated_at"],
+        manual_columns: &[],
+        insert_columns: &["id", "updated_at"],
         unique: None,
-        only: ALL,
-        ours: "exists (select from ingest_rebuild.stripe_facts f where f.id = k.stripe_subscription_id
+        row_filter: ALL,
+        ownership_filter:
+            "exists (select from ingest_rebuild.stripe_facts f where f.id = k.stripe_subscription_id
                         and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)
                or exists (select from ingest.stripe_facts f where f.id = k.stripe_subscription_id
                         and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)",
@@ -286,11 +287,11 @@ pub const TABLES: [Derived; 21] = [
             "paid_at",
             "created_at",
         ],
-        by_hand: &[],
-        stamps: &[],
+        manual_columns: &[],
+        insert_columns: &[],
         unique: Some("stripe_payment_intent_id"),
-        only: ALL,
-        ours: "exists (select from ingest_rebuild.payments p where p.history_id = k.id)
+        row_filter: ALL,
+        ownership_filter: "exists (select from ingest_rebuild.payments p where p.history_id = k.id)
                or exists (select from ingest.payments p where p.history_id = k.id)",
     },
     of_members(
@@ -315,7 +316,7 @@ pub const TABLES: [Derived; 21] = [
         &["updated_at"],
     ),
     Derived {
-        by_hand: &[
+        manual_columns: &[
             ("engagement_status", "engagement_status_is_manual"),
             ("health_status", "health_status_is_manual"),
         ],
@@ -352,6 +353,6 @@ impl Derived {
     /// The flag column of a column that may be set by hand.
     #[must_use]
     pub fn manual_flag(&self, column: &str) -> Option<&'static str> {
-        self.by_hand.iter().find(|(name, _)| *name == column).map(|(_, flag)| *flag)
+        self.manual_columns.iter().find(|(name, _)| *name == column).map(|(_, flag)| *flag)
     }
 }

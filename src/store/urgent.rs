@@ -45,7 +45,7 @@ impl Store {
         let count = changed.len();
         locks::lock_for_batch(&mut tx).await?;
         let affected = Affected { activity_only: changed, ..Affected::default() };
-        derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, affected, &self.settings, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -9,7 +9,7 @@ use crate::database;
 use crate::ops::backfill::tables::{self, Report};
 use crate::ops::progress::Progress;
 use crate::store::backfill::ImportScope;
-use crate::store::{Rules, Store, StoreError};
+use crate::store::{Store, StoreError, StoreSettings};
 
 /// Imports the rows as events and updates the members. The first start of `serve` does this by itself. Later runs find
 /// rows that no event reported, rows that changed without an event, and rows that were deleted. An interrupted run
@@ -32,7 +32,7 @@ pub(super) async fn run(
     clock: &Clock,
 ) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let mut progress = Progress::on_stderr("backfill");
     let finished = tokio::select! {
         finished = tables::run(&store, scopes, &mut progress) => Some(finished),

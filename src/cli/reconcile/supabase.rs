@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::supabase::{self, DriftedValue, FixedBy, Report, Whose};
-use crate::store::{Rules, Store, StoreError};
+use crate::store::{Store, StoreError, StoreSettings};
 
 /// Compare activity and revenue with a recount of the facts, the facts with the application's tables, campaigns with their
 /// leads, tickets with their replies, and text messages with Twilio's reports.
@@ -29,7 +29,7 @@ pub(super) struct SupabaseArgs {
 /// Exits with 6 if differences remain, with 3 if some tables could not be read.
 pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let mut progress = Progress::on_stderr("reconcile");
     let (mut findings, mut total) = (Findings::new(args.json, args.limit), 0);
     let show = |drift: &DriftedValue| {

@@ -16,7 +16,7 @@ use crate::ops::reconcile::twilio::{
     self, DriftedField, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
 };
 use crate::ops::twilio_api::{NO_ACCOUNT, SentRange, TwilioApi, TwilioApiError};
-use crate::store::{Rules, Store, StoreError};
+use crate::store::{Store, StoreError, StoreSettings};
 
 /// Compare every text message of Twilio's API with its reports.
 ///
@@ -70,7 +70,7 @@ pub async fn run_twilio(
     let api = TwilioApi::new(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let api = api.ok_or_else(|| Failure::new(Exit::Usage, NO_ACCOUNT))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let (mut progress, mut reached) = (Progress::on_stderr(command), None);
     let done = tokio::select! {
         done = twilio::run(&store, &api, options, &mut progress, &mut reached, show) => Some(done),

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::ledger::parse_since;
 use crate::store::rebuild::Selection;
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 /// Above this number of events `--force` is needed.
 const MANY: i64 = 10_000;
@@ -69,7 +69,7 @@ pub(super) async fn run(args: InboxArgs, json: bool, config: &Config, clock: &Cl
     if !args.force && !args.dry_run {
         refuse_many(&selection, &pool).await?;
     }
-    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     drive(&store, Some(&selection), RebuildArgs { check: args.dry_run, limit: args.limit, json }).await
 }
 

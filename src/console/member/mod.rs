@@ -96,7 +96,7 @@ pub(super) async fn show(
     let Path(user_id) = user_id?;
     let params: Params = query::parse(&uri)?;
     let (pool, now) = (console.pool(), console.now());
-    let country = &console.0.store.rules().sms.country_code;
+    let country = &console.0.store.settings().sms.country_code;
     let detail = members::show(pool, user_id, country, now).await?.ok_or_else(|| unknown(user_id))?;
     let here = format!("/console/members/{user_id}");
     let mut listed = Listed::of(entries(&console, user_id, &params).await, &params.cursor, |cursor| {

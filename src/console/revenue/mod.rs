@@ -45,7 +45,7 @@ struct Currency {
     line: Chart,
     /// From the opening of the first month to the closing of the last.
     waterfall: Chart,
-    /// As is believed now: of earlier moments there are none.
+    /// As is known now: of earlier moments there are none.
     cohorts: Vec<Grid>,
 }
 

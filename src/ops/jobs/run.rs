@@ -23,7 +23,7 @@ use crate::lifecycle::Lifecycle;
 use crate::ops::progress::{Position, Progress};
 use crate::ops::rebuild;
 use crate::store::audit::{self, Act};
-use crate::store::{Rules, Store};
+use crate::store::{Store, StoreSettings};
 
 /// "jobs" in ASCII: the advisory lock of whoever runs them.
 const LOCK: i64 = 0x6a6f_6273;
@@ -163,7 +163,7 @@ impl Runner {
         let Ok(operation) = job.operation.parse::<Operation>() else { return Ok(()) };
         tracing::info!(job.id, job.operation, job.is_fix, job.requested_by, "job started");
         let pool = database::pool(&self.config, CONNECTIONS)?;
-        let store = Store::new(pool.clone(), self.clock.clone(), Rules::new(&self.config));
+        let store = Store::new(pool.clone(), self.clock.clone(), StoreSettings::new(&self.config));
         let order = Order { operation, is_fix: job.is_fix, actor: &job.requested_by };
         let (mut progress, position) = Progress::watched();
         let performing = Box::pin(perform(order, &self.config, &self.clock, &store, &mut progress));

@@ -42,7 +42,7 @@ pub struct Explained {
     pub mrr: BTreeMap<String, i64>,
     /// Their subscriptions, each with its value.
     pub subscriptions: Vec<Explanation>,
-    /// Up to then, as believed now, newest first, at most 200.
+    /// Up to then, as known now, newest first, at most 200.
     pub movements: Vec<Movement>,
 }
 

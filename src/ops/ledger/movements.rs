@@ -125,6 +125,6 @@ impl Cell {
         if let Some(next) = self.month.plus(1) {
             query.push(" and effective_at < ").push_bind(next.begin());
         }
-        sums::push_believed(query, self.known_at);
+        sums::push_current(query, self.known_at);
     }
 }

@@ -6,7 +6,7 @@
 use sqlx::{Postgres, QueryBuilder};
 use time::{Date, OffsetDateTime, UtcOffset};
 
-/// What is believed now.
+/// The present sums.
 const PRESENT: &str =
     "select currency, day, kind, movements, amount from ingest.mrr_totals where movements <> 0";
 
@@ -48,12 +48,12 @@ pub(super) fn push_less_later_that_day(
              where m.currency = k.currency and m.kind = k.kind and ",
     );
     push_rest_of_day(query, "m.effective_at", at);
-    push_believed(query, known_at);
+    push_current(query, known_at);
     query.push(" offset 0) m");
 }
 
-/// Adds the condition that a movement was believed at `known_at` (none: is believed now).
-pub(super) fn push_believed(query: &mut QueryBuilder<Postgres>, known_at: Option<OffsetDateTime>) {
+/// Adds the condition that a movement was current at `known_at` (none: is current now).
+pub(super) fn push_current(query: &mut QueryBuilder<Postgres>, known_at: Option<OffsetDateTime>) {
     let Some(known_at) = known_at else {
         query.push(" and superseded_at is null");
         return;

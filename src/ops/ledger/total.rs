@@ -79,7 +79,7 @@ fn of_member(user_id: Uuid, at: OffsetDateTime, known_at: Option<OffsetDateTime>
          from (select customer_id, currency, sum(delta) as mrr from public.mrr_movements where user_id = ",
     );
     query.push_bind(user_id).push(" and effective_at <= ").push_bind(at);
-    sums::push_believed(&mut query, known_at);
+    sums::push_current(&mut query, known_at);
     query.push(
         " group by customer_id, currency) of_customer where mrr <> 0 group by currency order by currency",
     );

@@ -117,7 +117,7 @@ pub fn fix(reason: &str) -> &'static str {
         Some(Reason::AmbiguousEmail) => {
             "several accounts have the customer's address: set metadata.user_id of the customer in Stripe"
         }
-        Some(Reason::DisputedUser) => {
+        Some(Reason::ConflictingUsers) => {
             "objects of the customer name different accounts: correct metadata.user_id in Stripe so that they agree"
         }
         Some(Reason::NoTier) => {

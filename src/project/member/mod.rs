@@ -19,7 +19,7 @@ const STATUSES: [&str; 8] =
 
 /// A subscription with its derived values.
 #[derive(Clone, Debug)]
-pub struct Valued {
+pub struct MemberSubscription {
     /// The fact.
     pub subscription: Subscription,
     /// Its status as the tables show it: the last one that the enum has; `None` if there was none.
@@ -51,7 +51,7 @@ pub struct SubscriptionSummary {
     pub is_behind: bool,
 }
 
-impl Valued {
+impl MemberSubscription {
     fn has_status(&self, statuses: &[&str]) -> bool {
         self.status.as_deref().is_some_and(|status| statuses.contains(&status))
     }
@@ -79,12 +79,13 @@ impl Valued {
 
 /// Summarises the `subscriptions` of one member at `now`.
 #[must_use]
-pub fn summarise(subscriptions: &[Valued], now: OffsetDateTime) -> SubscriptionSummary {
+pub fn summarise(subscriptions: &[MemberSubscription], now: OffsetDateTime) -> SubscriptionSummary {
     let leading = leading(subscriptions);
     let begun = || subscriptions.iter().filter(|it| it.has_begun());
-    let continues = subscriptions.iter().any(Valued::continues);
-    let start = begun().map(Valued::started_at).min().and_then(moment);
-    let end = if continues { Some(now) } else { begun().map(Valued::ended_at).max().and_then(moment) };
+    let continues = subscriptions.iter().any(MemberSubscription::continues);
+    let start = begun().map(MemberSubscription::started_at).min().and_then(moment);
+    let end =
+        if continues { Some(now) } else { begun().map(MemberSubscription::ended_at).max().and_then(moment) };
     SubscriptionSummary {
         subscription_status: leading.and_then(|it| it.status.clone()),
         subscription_tier: leading.and_then(|it| it.tier.clone()),
@@ -98,11 +99,12 @@ pub fn summarise(subscriptions: &[Valued], now: OffsetDateTime) -> SubscriptionS
 
 /// The leading subscription: by status, then larger MRR (whatever the currency), then older start, then id.
 /// Those without a representable status come last.
-fn leading(subscriptions: &[Valued]) -> Option<&Valued> {
-    let rank = |it: &Valued| STATUSES.iter().position(|status| it.has_status(&[status]));
+fn leading(subscriptions: &[MemberSubscription]) -> Option<&MemberSubscription> {
+    let rank = |it: &MemberSubscription| STATUSES.iter().position(|status| it.has_status(&[status]));
     let ranked = subscriptions.iter().filter_map(|it| Some((rank(it)?, it)));
-    let key =
-        |(rank, it): &(usize, &Valued)| (*rank, Reverse(it.mrr), it.started_at(), it.subscription.id.clone());
+    let key = |(rank, it): &(usize, &MemberSubscription)| {
+        (*rank, Reverse(it.mrr), it.started_at(), it.subscription.id.clone())
+    };
     ranked.min_by_key(key).map(|(_, it)| it)
 }
 
@@ -159,12 +161,16 @@ pub fn engagement(
 }
 
 /// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, manual or not.
-/// `waits_urgently`: an urgent ticket of theirs is overdue.
+/// `has_overdue_urgent_ticket`: an urgent ticket of theirs is overdue.
 #[must_use]
-pub fn health(summary: &SubscriptionSummary, engagement: &str, waits_urgently: bool) -> &'static str {
+pub fn health(
+    summary: &SubscriptionSummary,
+    engagement: &str,
+    has_overdue_urgent_ticket: bool,
+) -> &'static str {
     if summary.has_churned {
         "churned"
-    } else if summary.is_behind || waits_urgently || engagement == "at_risk" {
+    } else if summary.is_behind || has_overdue_urgent_ticket || engagement == "at_risk" {
         "needs_attention"
     } else {
         "healthy"

@@ -5,22 +5,22 @@ use time::macros::datetime;
 use time::{Date, Duration, Month, OffsetDateTime};
 
 use super::{
-    Revenue, SubscriptionSummary, Thresholds, Valued, engagement, health, main_currency, summarise,
-    whole_months,
+    MemberSubscription, Revenue, SubscriptionSummary, Thresholds, engagement, health, main_currency,
+    summarise, whole_months,
 };
 use crate::project::stripe::Subscription;
 
 const NOW: OffsetDateTime = datetime!(2026-07-01 12:00 UTC);
 const THRESHOLDS: Thresholds = Thresholds { active_days: 7, at_risk_days: 30, champion_months: 6 };
 
-fn valued(id: &str, status: &str, mrr: i64, start: OffsetDateTime) -> Valued {
+fn valued(id: &str, status: &str, mrr: i64, start: OffsetDateTime) -> MemberSubscription {
     let subscription = Subscription {
         id: id.to_owned(),
         created: start.unix_timestamp(),
         start_date: Some(start.unix_timestamp()),
         ..Subscription::default()
     };
-    Valued {
+    MemberSubscription {
         subscription,
         status: Some(status.to_owned()),
         mrr,
@@ -29,7 +29,7 @@ fn valued(id: &str, status: &str, mrr: i64, start: OffsetDateTime) -> Valued {
     }
 }
 
-fn ended(mut valued: Valued, at: OffsetDateTime) -> Valued {
+fn ended(mut valued: MemberSubscription, at: OffsetDateTime) -> MemberSubscription {
     valued.subscription.ended_at = Some(at.unix_timestamp());
     valued
 }
@@ -51,7 +51,7 @@ fn leading_subscription_by_status_value_age_id() {
         let summary = summarise(&[weaker, stronger], NOW);
         assert_eq!(summary.subscription_status.as_deref(), Some(pair[0]));
     }
-    let lead = |one: Valued, other: Valued| {
+    let lead = |one: MemberSubscription, other: MemberSubscription| {
         let there = summarise(&[one.clone(), other.clone()], NOW).subscription_tier;
         assert_eq!(summarise(&[other, one], NOW).subscription_tier, there);
         there

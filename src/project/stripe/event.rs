@@ -52,7 +52,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Payload, Decode
         state,
         object,
         previous,
-        corrects_after: None,
+        departures_before: None,
     })))
 }
 

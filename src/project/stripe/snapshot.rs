@@ -56,7 +56,7 @@ pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payl
         object: snapshot.object,
         previous: None,
         number: None,
-        corrects_after: None,
+        departures_before: None,
     })))
 }
 

@@ -15,7 +15,7 @@ use crate::database::{self, with_time_limit};
 use crate::envelope::Envelope;
 use crate::queue::limits::BatchLimits;
 use crate::retry::Backoff;
-use crate::store::events::pending::{self, Limits};
+use crate::store::events::pending::{self, LockLimits};
 
 /// Delays between attempts while the database is unavailable.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -28,7 +28,7 @@ const CRASH_GUARD: Duration = Duration::from_secs(60);
 pub struct Consumer {
     locker: BatchLocker,
     notifications: Notifications,
-    limits: Limits,
+    limits: LockLimits,
     wait: Duration,
     /// Whether the last batch was full, so that more is pending.
     is_behind: bool,
@@ -63,7 +63,7 @@ impl Consumer {
         Self {
             locker: queue.locker.clone(),
             notifications: queue.notifications(),
-            limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
+            limits: LockLimits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
             is_behind: false,
             guarded_until: None,
@@ -129,10 +129,10 @@ impl BatchLocker {
     async fn lock(
         &self,
         permit: OwnedSemaphorePermit,
-        limits: Limits,
+        limits: LockLimits,
     ) -> Result<Option<(Vec<Envelope>, LockedBatch)>, sqlx::Error> {
         let mut transaction = database::begin(&self.pool).await?;
-        let envelopes = pending::claim(&mut transaction, limits).await?;
+        let envelopes = pending::lock_due(&mut transaction, limits).await?;
         if envelopes.is_empty() {
             transaction.rollback().await?;
             return Ok(None);
@@ -165,7 +165,7 @@ impl LockedBatch {
                 transaction
             }
         };
-        pending::count_attempt(&mut *transaction, envelopes, 1).await?;
+        pending::adjust_attempts(&mut *transaction, envelopes, 1).await?;
         transaction.commit().await?;
         self.is_counted = true;
         let mut transaction = database::begin(&self.pool).await?;
@@ -179,7 +179,7 @@ impl LockedBatch {
     pub async fn release(&mut self, envelopes: &[Envelope]) {
         drop(self.transaction.take());
         if self.is_counted {
-            match with_time_limit(pending::count_attempt(&self.pool, envelopes, -1)).await {
+            match with_time_limit(pending::adjust_attempts(&self.pool, envelopes, -1)).await {
                 Ok(()) => self.is_counted = false,
                 // If the count stays, the events are only tried alone a little earlier.
                 Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::pages::Page;
 use super::progress::PageTask;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
@@ -17,7 +17,7 @@ const CUSTOMERS: i64 = 500;
 pub(in crate::store) async fn derive(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let customers: Vec<String> = sqlx::query_scalar(
@@ -31,6 +31,6 @@ pub(in crate::store) async fn derive(
     let next = customers.last().filter(|_| rows == CUSTOMERS).cloned();
     let affected =
         AffectedRevenue { customers_to_match: customers.into_iter().collect(), ..AffectedRevenue::default() };
-    derive::derive(tx, Tables::Live, affected.into(), rules, now).await?;
+    derive::derive(tx, Tables::Live, affected.into(), settings, now).await?;
     Ok(Page { rows, next, ..Page::default() })
 }

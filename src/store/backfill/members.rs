@@ -10,7 +10,7 @@ use super::counts;
 use super::pages::{self, Page};
 use super::progress::PageTask;
 use crate::project::supabase::ActivityTables;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
@@ -19,10 +19,10 @@ use crate::store::tables::Tables;
 pub(in crate::store) async fn derive(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(task, &rules.decoding.tables)))
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(task, &settings.decoding.tables)))
         .bind(&task.position)
         .persistent(false)
         .fetch_all(&mut *tx)
@@ -33,7 +33,7 @@ pub(in crate::store) async fn derive(
         users.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
     let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
     let affected = AffectedRevenue { users, ..AffectedRevenue::default() };
-    derive::derive(tx, Tables::Live, affected.into(), rules, now).await?;
+    derive::derive(tx, Tables::Live, affected.into(), settings, now).await?;
     Ok(Page { rows, found, next, ..Page::default() })
 }
 

@@ -69,7 +69,7 @@ impl Store {
     /// imported before, so no fact can be out of date.
     pub async fn import_tables(&self, scope: ImportScope, is_first: bool) -> Result<Import, StoreError> {
         let (pool, now) = self.pool_and_now();
-        let id = progress::begin(pool, scope, is_first, &self.rules.decoding.tables, now).await?;
+        let id = progress::begin(pool, scope, is_first, &self.settings.decoding.tables, now).await?;
         let may_split_pages = is_first && scope == ImportScope::Activity;
         Ok(Import { store: self.clone(), id, may_split_pages, page_rows: None })
     }
@@ -105,7 +105,7 @@ impl Import {
     }
 
     fn tables(&self) -> &ActivityTables {
-        &self.store.rules.decoding.tables
+        &self.store.settings.decoding.tables
     }
 
     /// The estimated number of rows of `phase`, by the planner's statistics.
@@ -136,20 +136,20 @@ impl Import {
 const SETTINGS: &str = "set local work_mem = '64MB'";
 
 async fn import_page(tx: &mut PgConnection, task: &PageTask, store: &Store) -> Result<Page, sqlx::Error> {
-    let (rules, now) = (&store.rules, store.clock.now());
+    let (settings, now) = (&store.settings, store.clock.now());
     match &task.phase {
         Phase::Users => users::existing(tx, task, now).await,
-        Phase::DeletedUsers => users::deleted(tx, task, rules, now).await,
+        Phase::DeletedUsers => users::deleted(tx, task, settings, now).await,
         Phase::Sessions => logins::sessions(tx, task, now).await,
         Phase::AuditLog => logins::audit_log(tx, task, now).await,
         Phase::SignIns => logins::sign_ins(tx, task, now).await,
-        Phase::Rows(counted) => rows::import(tx, task, counted, rules, now).await,
+        Phase::Rows(counted) => rows::import(tx, task, counted, settings, now).await,
         Phase::DeletedRows(counted) => deleted_rows::compare(tx, task, counted, now).await,
-        Phase::Counts => counts::set(tx, &rules.decoding.tables).await,
-        Phase::Members => members::derive(tx, task, rules, now).await,
-        Phase::Subscriptions => subscriptions::import(tx, task, rules, now).await,
-        Phase::Payments => payments::import(tx, task, rules, now).await,
-        Phase::DeletedPayments => payments::deleted(tx, task, rules, now).await,
-        Phase::Customers => customers::derive(tx, task, rules, now).await,
+        Phase::Counts => counts::set(tx, &settings.decoding.tables).await,
+        Phase::Members => members::derive(tx, task, settings, now).await,
+        Phase::Subscriptions => subscriptions::import(tx, task, settings, now).await,
+        Phase::Payments => payments::import(tx, task, settings, now).await,
+        Phase::DeletedPayments => payments::deleted(tx, task, settings, now).await,
+        Phase::Customers => customers::derive(tx, task, settings, now).await,
     }
 }

@@ -11,8 +11,8 @@ use super::tables::Table;
 use super::users::event;
 use crate::project::internal::{ImportedPayments, Internal};
 use crate::project::stripe::{ImportedPayment, StripeObject};
-use crate::store::decoded_batch::PREEXISTING_USER;
-use crate::store::{Rules, apply};
+use crate::store::decoded_batch::PREEXISTING_CUSTOMER_PREFIX;
+use crate::store::{StoreSettings, apply};
 
 /// Rows reported by one event: their users' rows are derived with them.
 const ROWS: i64 = 500;
@@ -42,7 +42,7 @@ struct PaymentRow {
 pub(in crate::store) async fn import(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     if Table::find(tx, "public.payment_history").await?.is_none() {
@@ -70,7 +70,7 @@ pub(in crate::store) async fn import(
         found.extend(row.new_payment());
     }
     page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    report(tx, task, ImportedPayments { rows: found, deleted: Vec::new() }, rules, now).await?;
+    report(tx, task, ImportedPayments { rows: found, deleted: Vec::new() }, settings, now).await?;
     Ok(page)
 }
 
@@ -82,7 +82,7 @@ impl PaymentRow {
         }
         let payment = ImportedPayment {
             id: format!("found/{}", self.id),
-            customer: format!("{PREEXISTING_USER}{}", self.user_id?),
+            customer: format!("{PREEXISTING_CUSTOMER_PREFIX}{}", self.user_id?),
             invoice: self.invoice,
             payment_intent: self.payment_intent,
             status: self.status,
@@ -101,7 +101,7 @@ impl PaymentRow {
 pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     if Table::find(tx, "public.payment_history").await?.is_none() {
@@ -122,7 +122,7 @@ pub(in crate::store) async fn deleted(
     let deleted: Vec<ImportedPayment> = states.into_iter().filter_map(payment).collect();
     let found = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
     let next = deleted.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
-    report(tx, task, ImportedPayments { rows: Vec::new(), deleted }, rules, now).await?;
+    report(tx, task, ImportedPayments { rows: Vec::new(), deleted }, settings, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
@@ -130,11 +130,11 @@ async fn report(
     tx: &mut PgConnection,
     task: &PageTask,
     found: ImportedPayments,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let Some(first) = found.rows.iter().chain(&found.deleted).next() else { return Ok(()) };
     let event_id = format!("{}{}", task.prefix(), first.id);
     let event = event(task, event_id, "found_payments", &Internal::ImportedPayments(found))?;
-    apply::apply_internal(tx, &[event], rules, now).await
+    apply::apply_internal(tx, &[event], settings, now).await
 }

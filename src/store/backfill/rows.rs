@@ -12,7 +12,7 @@ use super::progress::PageTask;
 use super::table_rows::{self, PageRows};
 use super::tables::Table;
 use super::unreported_changes;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::resolve::activity;
 
 /// How the rows of a page compare with their facts.
@@ -32,10 +32,10 @@ pub(in crate::store) async fn import(
     tx: &mut PgConnection,
     task: &PageTask,
     counted: &CountedTable,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let (relation, tables) = (counted.relation(), &rules.decoding.tables);
+    let (relation, tables) = (counted.relation(), &settings.decoding.tables);
     let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let rows = table_rows::read_page(tx, task, &table, relation, tables).await?;
@@ -54,7 +54,7 @@ pub(in crate::store) async fn import(
         must_not_split: compared.differing > 0,
     };
     if page.must_not_split && !task.is_half {
-        page.found += unreported_changes::record(tx, task, &table, counted, &rows, rules, now).await?;
+        page.found += unreported_changes::record(tx, task, &table, counted, &rows, settings, now).await?;
     }
     Ok(page)
 }

@@ -10,7 +10,7 @@ use super::progress::PageTask;
 use super::tables::Table;
 use super::users::event;
 use crate::project::internal::{ImportedSubscription, Internal};
-use crate::store::{Rules, apply};
+use crate::store::{StoreSettings, apply};
 
 /// Rows reported at once, each by its own event: the first row of a subscription counts.
 const ROWS: i64 = 500;
@@ -34,7 +34,7 @@ struct SubscriptionRow {
 pub(in crate::store) async fn import(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     if Table::find(tx, "public.customer_subscriptions").await?.is_none() {
@@ -63,7 +63,7 @@ pub(in crate::store) async fn import(
             events.push(event(task, event_id, "found", &Internal::ImportedSubscription(row.into()))?);
         }
     }
-    apply::apply_internal(tx, &events, rules, now).await?;
+    apply::apply_internal(tx, &events, settings, now).await?;
     Ok(page)
 }
 

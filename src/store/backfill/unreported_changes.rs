@@ -19,8 +19,8 @@ use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::change::{self, Fingerprints};
-use crate::store::events::PEERS;
-use crate::store::{Rules, apply};
+use crate::store::events::MAX_SAME_SECOND_EVENTS;
+use crate::store::{StoreSettings, apply};
 
 /// Changes in memory at once.
 const CHANGES: usize = 100;
@@ -48,10 +48,10 @@ pub(in crate::store) async fn record(
     table: &Table,
     counted: &CountedTable,
     page: &PageRows,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let tables = &rules.decoding.tables;
+    let tables = &settings.decoding.tables;
     let statement = statement(table, counted);
     let (mut total, mut after) = (0, 0_i64);
     loop {
@@ -61,7 +61,7 @@ pub(in crate::store) async fn record(
         after = end.n;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let events: Result<Vec<_>, _> = rows.iter().map(|row| event(task, counted, row, tables)).collect();
-        apply::apply_internal(tx, &events?, rules, now).await?;
+        apply::apply_internal(tx, &events?, settings, now).await?;
     }
 }
 
@@ -76,7 +76,7 @@ fn statement(table: &Table, counted: &CountedTable) -> String {
                      select p.body from ingest.events p
                      where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
                        and p.pruned_at is null
-                     order by p.received_at desc, p.event_id desc limit {PEERS}) p) as others
+                     order by p.received_at desc, p.event_id desc limit {MAX_SAME_SECOND_EVENTS}) p) as others
          from known k
          join {name} t on t.id = k.key::{key_type}
          join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at

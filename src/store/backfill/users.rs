@@ -9,7 +9,7 @@ use super::progress::PageTask;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{ImportedUsers, Internal};
-use crate::store::{Rules, apply};
+use crate::store::{StoreSettings, apply};
 
 /// Deleted users processed at once: their customers' rows are derived with them.
 const PAGE: i64 = 500;
@@ -44,7 +44,7 @@ pub(in crate::store) async fn existing(
 pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
     task: &PageTask,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     if Table::find(tx, "auth.users").await?.is_none() {
@@ -65,7 +65,7 @@ pub(in crate::store) async fn deleted(
     let next = deleted.last().filter(|_| found == PAGE).map(Uuid::to_string);
     let event_id = format!("{}{first}", task.prefix());
     let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), deleted });
-    apply::apply_internal(tx, &[event(task, event_id, "found_users", &internal)?], rules, now).await?;
+    apply::apply_internal(tx, &[event(task, event_id, "found_users", &internal)?], settings, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 

@@ -1,4 +1,4 @@
-//! The MRR ledger: revises the believed movements by the versions.
+//! The MRR ledger: revises the current movements from the versions.
 //!
 //! Only the movements from the earliest affected second on are recomputed. For an event in order that is one
 //! movement; a late one costs what came after it.
@@ -57,12 +57,12 @@ pub async fn revise(
         return Ok(());
     }
     let (mut versions, mut catalogue) = versions::load(tx, since, catalogue).await?;
-    let Recorded { mut seen, believed } = recorded(tx, since).await?;
+    let Recorded { mut prior_currencies, current } = recorded(tx, since).await?;
     let mut entries = BTreeMap::<MovementKey, Entry>::new();
     for (customer, &at) in since {
         let history = History {
             versions: versions.remove(customer).unwrap_or_default(),
-            seen: seen.remove(customer).unwrap_or_default(),
+            seen: prior_currencies.remove(customer).unwrap_or_default(),
         };
         for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
             let key = MovementKey {
@@ -74,7 +74,7 @@ pub async fn revise(
         }
     }
     let mut outdated = Vec::new();
-    for BelievedMovement { id, key, entry } in believed {
+    for CurrentMovement { id, key, entry } in current {
         if entries.get(&key) == Some(&entry) {
             entries.remove(&key);
         } else {
@@ -89,13 +89,13 @@ pub async fn revise(
 #[derive(Default)]
 struct Recorded {
     /// The currencies in which each customer had revenue before its second.
-    seen: HashMap<String, BTreeSet<String>>,
-    /// The believed movements from its second on.
-    believed: Vec<BelievedMovement>,
+    prior_currencies: HashMap<String, BTreeSet<String>>,
+    /// The current movements from its second on.
+    current: Vec<CurrentMovement>,
 }
 
-/// A movement that was not superseded.
-struct BelievedMovement {
+/// A movement that is not superseded.
+struct CurrentMovement {
     /// The id of its row.
     id: i64,
     key: MovementKey,
@@ -137,10 +137,10 @@ async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Record
     let mut recorded = Recorded::default();
     for StoredMovement { id, customer_id, currency, effective_at, is_before, entry } in movements {
         if is_before {
-            recorded.seen.entry(customer_id).or_default().insert(currency);
+            recorded.prior_currencies.entry(customer_id).or_default().insert(currency);
         } else {
             let key = MovementKey { customer: customer_id, currency, effective_at };
-            recorded.believed.push(BelievedMovement { id, key, entry });
+            recorded.current.push(CurrentMovement { id, key, entry });
         }
     }
     Ok(recorded)
@@ -197,17 +197,17 @@ async fn record(
     Ok(())
 }
 
-/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unassigned
+/// Assigns the movements of `reassigned` customers, past ones too, to their present users (`owners`); and the unassigned
 /// movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
-    moved: &BTreeSet<String>,
+    reassigned: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
     with_unassigned_movements: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
-    let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
+    let reassigned = reassigned.iter().map(|customer| (customer, owners.get(customer).copied(), false));
     let owned = with_unassigned_movements.iter().map(|(customer, &user)| (customer, Some(user), true));
-    let assigned: Vec<_> = moved.chain(owned).collect();
+    let assigned: Vec<_> = reassigned.chain(owned).collect();
     if assigned.is_empty() {
         return Ok(());
     }

@@ -9,21 +9,21 @@ use uuid::Uuid;
 
 use super::money;
 use super::subscriptions::TieredSubscription;
-use crate::project::member::{self, Revenue, SubscriptionSummary, Valued};
+use crate::project::member::{self, MemberSubscription, Revenue, SubscriptionSummary};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 
 /// The input of the members' rows.
 pub struct MemberInputs<'a> {
     /// Users who exist and whose rows are written completely.
     pub members: &'a BTreeSet<Uuid>,
     /// Users who exist and of whom only payments were reported: only the amounts of their rows are written.
-    pub payers: &'a BTreeSet<Uuid>,
+    pub payment_only: &'a BTreeSet<Uuid>,
     /// Each customer of both, with its user.
     pub owners: &'a HashMap<String, Uuid>,
     /// The customers' sums.
-    pub sums: &'a money::Revenue,
+    pub sums: &'a money::SumsByCustomer,
     /// The customers' subscriptions.
     pub subscriptions: &'a [TieredSubscription],
     pub(super) context: Context<'a>,
@@ -31,7 +31,7 @@ pub struct MemberInputs<'a> {
 
 /// What the rows depend on besides facts.
 pub struct Context<'a> {
-    pub(super) rules: &'a Rules,
+    pub(super) settings: &'a StoreSettings,
     pub(super) now: OffsetDateTime,
     /// Members whose rows are computed as of another moment than now.
     pub as_of: &'a HashMap<Uuid, OffsetDateTime>,
@@ -43,9 +43,9 @@ impl Context<'_> {
     }
 }
 
-/// Writes the members' rows: revenue of members and payers, activity of members.
+/// Writes the members' rows: revenue of all, activity of `members`.
 pub async fn write(tx: &mut PgConnection, inputs: &MemberInputs<'_>) -> Result<(), sqlx::Error> {
-    if inputs.members.is_empty() && inputs.payers.is_empty() {
+    if inputs.members.is_empty() && inputs.payment_only.is_empty() {
         return Ok(());
     }
     let summaries = summaries(inputs);
@@ -67,26 +67,27 @@ pub async fn write(tx: &mut PgConnection, inputs: &MemberInputs<'_>) -> Result<(
 
 /// What a member's subscriptions say.
 #[derive(Default)]
-struct MemberSubscriptions {
+struct MemberSummary {
     summary: SubscriptionSummary,
     /// The currency to show if nothing was paid: a trial has one too.
     currency: Option<String>,
 }
 
 /// The summary of each user with a subscription.
-fn summaries(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, MemberSubscriptions> {
-    let mut valued = BTreeMap::<Uuid, Vec<Valued>>::new();
+fn summaries(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, MemberSummary> {
+    let mut by_user = BTreeMap::<Uuid, Vec<MemberSubscription>>::new();
     for tiered in inputs.subscriptions {
         if let Some(user) = inputs.owners.get(&tiered.valuation.subscription.customer) {
-            valued.entry(*user).or_default().push(tiered.valued());
+            by_user.entry(*user).or_default().push(tiered.member_subscription());
         }
     }
-    valued
+    by_user
         .into_iter()
-        .map(|(user, valued)| {
-            let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
-            let summary = member::summarise(&valued, inputs.context.as_of(user));
-            (user, MemberSubscriptions { summary, currency })
+        .map(|(user, subscriptions)| {
+            let currency =
+                subscriptions.iter().map(|it| it.currency.clone()).filter(|it| !it.is_empty()).min();
+            let summary = member::summarise(&subscriptions, inputs.context.as_of(user));
+            (user, MemberSummary { summary, currency })
         })
         .collect()
 }
@@ -106,18 +107,18 @@ fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
     by_user.into_iter().map(|(user, by_currency)| (user, by_currency.into_values().collect())).collect()
 }
 
-/// Writes the revenue of members and payers who have a customer, and deletes that of members who have none.
+/// Writes the revenue of those who have a customer, and deletes that of members who have none.
 async fn write_revenue(
     tx: &mut PgConnection,
     inputs: &MemberInputs<'_>,
-    summaries: &BTreeMap<Uuid, MemberSubscriptions>,
+    summaries: &BTreeMap<Uuid, MemberSummary>,
     revenue: &BTreeMap<Uuid, Vec<Revenue>>,
 ) -> Result<(), sqlx::Error> {
     let with_customer: BTreeSet<Uuid> = inputs.owners.values().copied().collect();
     let without: Vec<Uuid> = inputs.members.difference(&with_customer).copied().collect();
-    let all: Vec<Uuid> = inputs.members.union(inputs.payers).copied().collect();
+    let all: Vec<Uuid> = inputs.members.union(inputs.payment_only).copied().collect();
     let users: Vec<Uuid> = all.iter().copied().filter(|user| with_customer.contains(user)).collect();
-    let none = MemberSubscriptions::default();
+    let none = MemberSummary::default();
     let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).summary);
     let main =
         || users.iter().map(|user| member::main_currency(revenue.get(user).map_or(&[][..], Vec::as_slice)));
@@ -137,7 +138,7 @@ async fn write_revenue(
         .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
         .bind(currency.collect::<Vec<_>>())
-        .bind(users.iter().map(|user| inputs.payers.contains(user)).collect::<Vec<_>>())
+        .bind(users.iter().map(|user| inputs.payment_only.contains(user)).collect::<Vec<_>>())
         .bind(inputs.context.now)
         .bind(&without)
         .bind(&all)
@@ -151,7 +152,7 @@ async fn write_revenue(
     Ok(())
 }
 
-/// Both tables at once. If only payments of a member were reported (`payer`), the subscription columns stay.
+/// Both tables at once. If only payments of a member were reported (`payment_only`), the subscription columns stay.
 const WRITE_REVENUE: &str = "
     with gone as (
         delete from user_revenue_metrics where user_id = any($12)
@@ -169,16 +170,16 @@ const WRITE_REVENUE: &str = "
     insert into user_revenue_metrics as m
         (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
          mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
-    select n.user_id, case when n.payer then o.subscription_tier else n.tier end,
-           case when n.payer then o.subscription_status else n.status end,
-           case when n.payer then o.subscription_start_date else n.start_date end,
-           case when n.payer then o.months_subscribed else n.months end,
+    select n.user_id, case when n.payment_only then o.subscription_tier else n.tier end,
+           case when n.payment_only then o.subscription_status else n.status end,
+           case when n.payment_only then o.subscription_start_date else n.start_date end,
+           case when n.payment_only then o.months_subscribed else n.months end,
            n.mrr, n.ltv, n.total_spent, n.currency, $11, $11
     from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
                 $8::bigint[], $9::text[], $10::bool[])
-        as n (user_id, tier, status, start_date, months, mrr, ltv, total_spent, currency, payer)
+        as n (user_id, tier, status, start_date, months, mrr, ltv, total_spent, currency, payment_only)
     left join lateral (
-        select * from user_revenue_metrics o where o.user_id = n.user_id and n.payer limit 1
+        select * from user_revenue_metrics o where o.user_id = n.user_id and n.payment_only limit 1
     ) o on true
     on conflict (user_id) do update set
         subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
@@ -205,7 +206,7 @@ struct Activity {
     /// The engagement, if set by hand.
     manual_engagement: Option<String>,
     /// An urgent ticket is overdue.
-    waits_urgently: bool,
+    has_overdue_urgent_ticket: bool,
 }
 
 #[derive(FromRow)]
@@ -241,7 +242,7 @@ pub async fn load_activity_only(
         "select u.id as user_id, l.last_login_at,
                 case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
                 r.months_subscribed, m.last_calculated_at, s.states,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id) as waits_urgently
+                exists (select from ingest.urgent_waits w where w.user_id = u.id) as has_overdue_urgent_ticket
          from auth.users u
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -265,30 +266,31 @@ pub async fn load_activity_only(
     .bind(users.iter().copied().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut sorted = ActivityOnly::default();
+    let mut grouped = ActivityOnly::default();
     for LoadedMember { activity, months_subscribed, last_calculated_at, states } in loaded {
-        let summary = member::summarise(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
+        let summary =
+            member::summarise(&without_mrr(states.unwrap_or_default()), context.as_of(activity.user_id));
         let is_current = months_subscribed.is_none_or(|months| {
             months == summary.months_subscribed.unwrap_or(0)
                 && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
         if last_calculated_at.is_some() && is_current {
-            sorted.members.push(MemberActivity { summary, activity });
+            grouped.members.push(MemberActivity { summary, activity });
         } else {
-            sorted.to_derive_completely.insert(activity.user_id);
+            grouped.to_derive_completely.insert(activity.user_id);
         }
     }
-    Ok(sorted)
+    Ok(grouped)
 }
 
-/// Subscriptions without their value, which activity does not need.
-fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
+/// Subscriptions without their MRR, which activity does not need.
+fn without_mrr(states: Vec<Json<StripeObject>>) -> Vec<MemberSubscription> {
     let subscriptions = states.into_iter().filter_map(|Json(state)| match state {
         StripeObject::Subscription(subscription) => Some(subscription),
         _ => None,
     });
     subscriptions
-        .map(|subscription| Valued {
+        .map(|subscription| MemberSubscription {
             status: subscription.status_in_force().map(ToOwned::to_owned),
             subscription,
             mrr: 0,
@@ -303,7 +305,7 @@ async fn load_activity(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Acti
     sqlx::query_as(
         "select u.id as user_id, l.last_login_at,
                 case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id) as waits_urgently
+                exists (select from ingest.urgent_waits w where w.user_id = u.id) as has_overdue_urgent_ticket
          from unnest($1::uuid[]) as u (id)
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -326,7 +328,7 @@ pub async fn write_activity(
     }
     let (engagement, health): (Vec<_>, Vec<_>) =
         members.iter().map(|one| engagement_and_health(one, context)).unzip();
-    let tables = &context.rules.decoding.tables;
+    let tables = &context.settings.decoding.tables;
     let activity = || members.iter().map(|member| &member.activity);
     let days = |one: &Activity| one.last_login_at.map(|at| whole_days(at, context.as_of(one.user_id)));
     sqlx::query(WRITE_ACTIVITY)
@@ -350,9 +352,9 @@ pub async fn write_activity(
 fn engagement_and_health(member: &MemberActivity, context: &Context<'_>) -> (&'static str, &'static str) {
     let MemberActivity { summary, activity } = member;
     let at = context.as_of(activity.user_id);
-    let computed = member::engagement(activity.last_login_at, summary, context.rules.thresholds, at);
+    let computed = member::engagement(activity.last_login_at, summary, context.settings.thresholds, at);
     let shown = activity.manual_engagement.as_deref().unwrap_or(computed);
-    (computed, member::health(summary, shown, activity.waits_urgently))
+    (computed, member::health(summary, shown, activity.has_overdue_urgent_ticket))
 }
 
 /// A megabyte is 1,048,576 bytes; numeric's round rounds halves up. A size that the column cannot hold must not

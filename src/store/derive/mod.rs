@@ -31,13 +31,13 @@ use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
 use super::resolve::versions;
 use super::tables::Tables;
-use super::{Rules, sms};
+use super::{StoreSettings, sms};
 
 /// What a derivation works with.
 #[derive(Clone, Copy)]
 struct Derivation<'a> {
     tables: Tables,
-    rules: &'a Rules,
+    settings: &'a StoreSettings,
     now: OffsetDateTime,
 }
 
@@ -46,20 +46,20 @@ pub(super) async fn derive(
     tx: &mut PgConnection,
     tables: Tables,
     affected: Affected,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let derivation = Derivation { tables, rules, now };
+    let derivation = Derivation { tables, settings, now };
     let Affected { revenue, mut activity_only, sms } = affected;
     if revenue.is_empty() {
-        retain_existing(tx, tables, [&mut activity_only]).await?;
+        lock_existing_users(tx, tables, [&mut activity_only]).await?;
     } else {
         let derived = derive_revenue(tx, derivation, revenue, &mut activity_only).await?;
         activity_only.retain(|user| !derived.contains(user));
     }
     derive_activity(tx, derivation, &activity_only).await?;
     if tables == Tables::Live {
-        sms::write(tx, &sms, &rules.sms, now).await?;
+        sms::write(tx, &sms, &settings.sms, now).await?;
     }
     Ok(())
 }
@@ -71,9 +71,9 @@ async fn derive_activity(
     derivation: Derivation<'_>,
     users: &BTreeSet<Uuid>,
 ) -> Result<(), sqlx::Error> {
-    let Derivation { tables, rules, now } = derivation;
+    let Derivation { tables, settings, now } = derivation;
     let as_of = tables.as_of(tx, users).await?;
-    let context = Context { rules, now, as_of: &as_of };
+    let context = Context { settings, now, as_of: &as_of };
     let ActivityOnly { members, to_derive_completely } =
         members::load_activity_only(tx, users, &context).await?;
     members::write_activity(tx, &members, &context).await?;
@@ -92,7 +92,7 @@ struct RevenueScope {
     /// Users whose rows are derived completely.
     members: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
-    payers: BTreeSet<Uuid>,
+    payment_only: BTreeSet<Uuid>,
     /// The customers of both.
     customers: OwnedCustomers,
 }
@@ -104,7 +104,7 @@ struct OwnedCustomers {
     /// Those that may have movements without a user, with their user.
     with_unassigned_movements: HashMap<String, Uuid>,
     /// When the clock next changes their values; `None` if that was not loaded.
-    schedule: Option<HashMap<String, OffsetDateTime>>,
+    recompute_times: Option<HashMap<String, OffsetDateTime>>,
     /// Whether there may be leads that they convert.
     has_leads: bool,
 }
@@ -117,7 +117,7 @@ impl OwnedCustomers {
         Self {
             owners,
             with_unassigned_movements: stored.with_unassigned_movements(),
-            schedule: Some(stored.schedule()),
+            recompute_times: Some(stored.recompute_times()),
             has_leads: stored.has_leads(),
         }
     }
@@ -125,7 +125,7 @@ impl OwnedCustomers {
     /// Loads those of `users`.
     async fn load(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<Self, sqlx::Error> {
         let owners = owners::of_users(tx, users).await?;
-        Ok(Self { with_unassigned_movements: owners.clone(), owners, schedule: None, has_leads: true })
+        Ok(Self { with_unassigned_movements: owners.clone(), owners, recompute_times: None, has_leads: true })
     }
 }
 
@@ -134,35 +134,35 @@ impl RevenueScope {
     /// users and those of `activity_only`, and drops those that do not exist from both. Returns the owners decided, too.
     async fn find(
         tx: &mut PgConnection,
-        Derivation { tables, rules, now }: Derivation<'_>,
+        Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
         activity_only: &mut BTreeSet<Uuid>,
     ) -> Result<(Self, Owners), sqlx::Error> {
         let reported: BTreeSet<String> =
             affected.reported.difference(&affected.customers_to_match).cloned().collect();
         let stored = StoredOwners::load(tx, &reported).await?;
-        let mut decided = affected.customers_to_match.clone();
-        decided.extend(stored.undecided(&reported));
+        let mut to_decide = affected.customers_to_match.clone();
+        to_decide.extend(stored.undecided(&reported));
         let mut members = affected.users.clone();
         // A member with rows is derived with a customer that has no other user.
         members.extend(affected.named.difference(&stored.members()));
         // If no owner can change, everything was loaded with the stored ones.
-        let is_loaded = decided.is_empty() && members.is_empty();
+        let is_loaded = to_decide.is_empty() && members.is_empty();
 
-        let owners = owners::decide_owners(tx, &decided, rules.matching, now).await?;
+        let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
         members.extend(owners.before.iter().chain(&owners.named));
         members.extend(stored.users_to_value(&affected.customers_to_value, now));
-        let mut payers: BTreeSet<Uuid> =
+        let mut payment_only: BTreeSet<Uuid> =
             stored.by_customer().into_values().filter(|user| !members.contains(user)).collect();
-        retain_existing(tx, tables, [&mut members, &mut payers, activity_only]).await?;
+        lock_existing_users(tx, tables, [&mut members, &mut payment_only, activity_only]).await?;
 
-        let users: BTreeSet<Uuid> = members.union(&payers).copied().collect();
+        let users: BTreeSet<Uuid> = members.union(&payment_only).copied().collect();
         let customers = if is_loaded {
             OwnedCustomers::from_stored(&stored, &users)
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
-        Ok((Self { decided, members, payers, customers }, owners))
+        Ok((Self { decided: to_decide, members, payment_only, customers }, owners))
     }
 
     /// All affected customers.
@@ -178,16 +178,16 @@ impl RevenueScope {
         self.decided.iter().chain(&affected.customers_to_value).chain(of_members).cloned().collect()
     }
 
-    /// Derives payers without any sum left completely: their currency comes from the subscriptions.
-    fn promote_payers_without_sums(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
-        if self.payers.is_empty() {
+    /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
+    fn derive_completely_without_sums(&mut self, before: &money::SumsByCustomer, payments: &ChangedPayments) {
+        if self.payment_only.is_empty() {
             return;
         }
         let after = sums(before, payments, &[], &BTreeSet::new());
         let owners = &self.customers.owners;
         let with_sums: BTreeSet<Uuid> =
             after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
-        let without = self.payers.extract_if(.., |user| !with_sums.contains(user));
+        let without = self.payment_only.extract_if(.., |user| !with_sums.contains(user));
         self.members.extend(without);
     }
 }
@@ -200,53 +200,56 @@ async fn derive_revenue(
     affected: AffectedRevenue,
     activity_only: &mut BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let Derivation { tables, rules, now } = derivation;
+    let Derivation { tables, settings, now } = derivation;
     let (mut scope, owners) = RevenueScope::find(tx, derivation, &affected, activity_only).await?;
     if tables == Tables::Live {
         owners::record(tx, owners.matches, now).await?;
     }
     let before = money::load(tx, &scope.all_customers(&affected)).await?;
-    scope.promote_payers_without_sums(&before, &affected.payments);
+    scope.derive_completely_without_sums(&before, &affected.payments);
     let to_value = scope.customers_to_value(&affected);
-    let AffectedRevenue { payments, objects, parked, mut force_rewrite, recompute_from, .. } = affected;
-    let RevenueScope { decided, members, payers, customers } = scope;
-    let OwnedCustomers { owners: users_of, with_unassigned_movements, schedule, has_leads } = customers;
+    let AffectedRevenue { payments, thin_event_objects, parked, mut force_rewrite, recompute_from, .. } =
+        affected;
+    let RevenueScope { decided, members, payment_only, customers } = scope;
+    let OwnedCustomers { owners: users_of, with_unassigned_movements, recompute_times, has_leads } =
+        customers;
 
-    let schedule = match schedule {
-        Some(schedule) => schedule,
-        None => valuation::scheduled(tx, &to_value).await?,
+    let recompute_times = match recompute_times {
+        Some(times) => times,
+        None => valuation::load_recompute_times(tx, &to_value).await?,
     };
-    let recompute_from = versions::due(recompute_from, &schedule, &to_value, now);
-    let Valuations { subscriptions, catalogue } = valuation::value(tx, &to_value, &schedule, now).await?;
+    let recompute_from = versions::due(recompute_from, &recompute_times, &to_value, now);
+    let Valuations { subscriptions, catalogue } =
+        valuation::value(tx, &to_value, &recompute_times, now).await?;
     let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
     let after = sums(&before, &payments, &tiered, &to_value);
     money::write(tx, &before, &after).await?;
     ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
-    ledger::assign(tx, &owners.moved, &users_of, &with_unassigned_movements).await?;
+    ledger::assign(tx, &owners.reassigned, &users_of, &with_unassigned_movements).await?;
 
     let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
-    force_rewrite.extend(owners.moved.into_iter().chain(with_new_row));
+    force_rewrite.extend(owners.reassigned.into_iter().chain(with_new_row));
     let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
     let as_of = tables.as_of(tx, &members).await?;
     let inputs = MemberInputs {
         members: &members,
-        payers: &payers,
+        payment_only: &payment_only,
         owners: &users_of,
         sums: &after,
         subscriptions: &tiered,
-        context: Context { rules, now, as_of: &as_of },
+        context: Context { settings, now, as_of: &as_of },
     };
     members::write(tx, &inputs).await?;
     if tables == Tables::Live && has_leads {
-        leads::convert(tx, &members.union(&payers).copied().collect()).await?;
+        leads::convert(tx, &members.union(&payment_only).copied().collect()).await?;
     }
 
     let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
     let checked = Checked {
         customers: decided,
         subscriptions: may_be_parked.map(|it| it.valuation.subscription.id.clone()).collect(),
-        payments: payments.large.into_iter().chain(history.large).collect(),
-        objects,
+        payments: payments.exceeding_int4.into_iter().chain(history.exceeding_int4).collect(),
+        thin_event_objects,
     };
     let parked: Vec<Parked> = parked
         .into_iter()
@@ -260,7 +263,7 @@ async fn derive_revenue(
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
 /// this transaction, or this one waits here, before it has written any row that the deletion needs.
-async fn retain_existing<const N: usize>(
+async fn lock_existing_users<const N: usize>(
     tx: &mut PgConnection,
     tables: Tables,
     sets: [&mut BTreeSet<Uuid>; N],
@@ -285,11 +288,11 @@ async fn retain_existing<const N: usize>(
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
 /// the customers in `to_value` replaced by that of the `tiered` subscriptions.
 fn sums(
-    before: &money::Revenue,
+    before: &money::SumsByCustomer,
     payments: &ChangedPayments,
     tiered: &[TieredSubscription],
     to_value: &BTreeSet<String>,
-) -> money::Revenue {
+) -> money::SumsByCustomer {
     let mut after = before.clone();
     for (_, sums) in after.iter_mut().filter(|((customer, _), _)| to_value.contains(customer)) {
         sums.mrr = 0;

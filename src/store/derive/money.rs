@@ -6,8 +6,8 @@ use sqlx::{FromRow, PgConnection};
 
 use crate::store::resolve::payments::Sums;
 
-/// By customer and currency.
-pub type Revenue = BTreeMap<(String, String), Sums>;
+/// The sums by customer and currency.
+pub type SumsByCustomer = BTreeMap<(String, String), Sums>;
 
 #[derive(FromRow)]
 struct CustomerRevenue {
@@ -20,9 +20,12 @@ struct CustomerRevenue {
 }
 
 /// The sums of `customers`.
-pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Revenue, sqlx::Error> {
+pub async fn load(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<SumsByCustomer, sqlx::Error> {
     if customers.is_empty() {
-        return Ok(Revenue::new());
+        return Ok(SumsByCustomer::new());
     }
     let rows: Vec<CustomerRevenue> = sqlx::query_as(
         "select customer_id, currency, mrr, collected, refunded, disputed
@@ -40,7 +43,11 @@ pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result
 
 /// Writes the difference between `before` and `after`, which holds no zeros: a currency that only a
 /// superseded event named must leave no trace.
-pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> Result<(), sqlx::Error> {
+pub async fn write(
+    tx: &mut PgConnection,
+    before: &SumsByCustomer,
+    after: &SumsByCustomer,
+) -> Result<(), sqlx::Error> {
     let ended: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
     if !ended.is_empty() {
         sqlx::query(

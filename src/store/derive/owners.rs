@@ -25,14 +25,14 @@ pub struct Owners {
     /// not matter.
     pub named: BTreeSet<Uuid>,
     /// Customers whose user changed.
-    pub moved: BTreeSet<String>,
+    pub reassigned: BTreeSet<String>,
     /// Customers without a user, with the reason.
     pub parked: Vec<Parked>,
     /// New matches by e-mail address, not recorded as events yet.
     pub matches: Vec<Match>,
 }
 
-/// Decides the owners of `customers` by the evidence that counts (`matching`).
+/// Decides the owners of `customers` by the evidence that `matching` allows.
 pub async fn decide_owners(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -45,14 +45,19 @@ pub async fn decide_owners(
     }
     let all = IdentityEvidence::load(tx, customers).await?;
     let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
-    let evidence = all.that_counts(matching);
+    let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
-    owners.named = users.present().collect();
+    owners.named = users.existing().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&idle) {
         let (claims, addresses) = evidence.about(customer);
-        let owner = identity::owner(claims, addresses, |id| users.state(id), |email| users.confirmed(email));
+        let owner = identity::owner(
+            claims,
+            addresses,
+            |id| users.state(id),
+            |email| users.users_with_confirmed_email(email),
+        );
         owners.matches.extend(new_match(customer, &owner, now));
         owners.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
@@ -77,7 +82,7 @@ impl IdentityEvidence {
         self.claims.contains_key(customer) || self.addresses.contains_key(customer)
     }
 
-    fn that_counts(mut self, matching: Matching) -> Self {
+    fn allowed_by(mut self, matching: Matching) -> Self {
         self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.counts(claim.strength)));
         if !matching.email {
             self.addresses.clear();
@@ -108,13 +113,14 @@ impl Owners {
         let after = user_of(owner);
         self.before.extend(before);
         if before != after {
-            self.moved.insert(customer.to_owned());
+            self.reassigned.insert(customer.to_owned());
         }
+        // `recompute::DUE` reads ids and addresses from these texts: keep `email <user id>` and a trailing ` <address>`.
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {
                 let others = identity::listed(contradicted_by);
-                (Reason::DisputedUser, format!("belongs to {user_id}; also named: {others}"))
+                (Reason::ConflictingUsers, format!("belongs to {user_id}; also named: {others}"))
             }
             Owner::Deleted { user_id } => (Reason::UserDeleted, format!("user {user_id} is gone")),
             Owner::Ambiguous { email } => {
@@ -152,13 +158,13 @@ pub async fn record(
     if matches.is_empty() {
         return Ok(());
     }
-    let mut given = Vec::new();
+    let mut reports = Vec::new();
     let (mut envelopes, mut payloads) = (Vec::new(), Vec::new());
     for matched in matches {
         // A customer may be matched to a user more than once: by another address, or past another.
         let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
         let addresses = identity::of_match(&matched, now).into_iter();
-        given.extend(addresses.map(|address| AddressReport { address, event_id: event_id.clone() }));
+        reports.extend(addresses.map(|address| AddressReport { address, event_id: event_id.clone() }));
         let internal = Internal::Matched(matched);
         let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         envelopes.push(Envelope {
@@ -174,7 +180,7 @@ pub async fn record(
     let matches =
         envelopes.iter().zip(payloads).map(|(envelope, payload)| DecodedEvent { envelope, payload });
     events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
-    emails::write(tx, given).await?;
+    emails::write(tx, reports).await?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(in crate::store) struct OwnedPayment {
 #[derive(Debug, Default)]
 pub struct Written {
     /// The checked payments that are larger than a four-byte integer.
-    pub large: Vec<String>,
+    pub exceeding_int4: Vec<String>,
     /// Those too large for the column of an older table.
     pub too_large: Vec<Parked>,
 }
@@ -56,7 +56,7 @@ pub async fn write(
         }
         upsert(tx, &rows).await?;
     }
-    Ok(Written { large, too_large })
+    Ok(Written { exceeding_int4: large, too_large })
 }
 
 /// Deletes rows of payments that have no user any more, for example because the user was deleted.

@@ -10,7 +10,7 @@ use crate::store::parked::Reason;
 
 /// The parking reasons for which a customer's owner is decided again with every event.
 const UNDECIDED: [Reason; 4] =
-    [Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser];
+    [Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::ConflictingUsers];
 
 /// Some customers and the other customers of their users.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl StoredOwners {
     }
 
     /// When the clock next changes the customers' values.
-    pub(in crate::store) fn schedule(&self) -> HashMap<String, OffsetDateTime> {
+    pub(in crate::store) fn recompute_times(&self) -> HashMap<String, OffsetDateTime> {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.recompute_at?))).collect()
     }
 
@@ -92,9 +92,9 @@ impl StoredOwners {
         unassigned.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
-    /// Whether there may be leads that a payment could affect.
+    /// Whether there may be leads that a payment could affect. Every row has the same answer: whether `leads` has any row.
     pub(in crate::store) fn has_leads(&self) -> bool {
-        self.customers.last().is_none_or(|it| it.has_leads)
+        self.customers.first().is_none_or(|it| it.has_leads)
     }
 }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::delete_unreferenced;
 use super::preexisting_subscriptions;
-use super::tiers::{self, Choice, Tier};
+use super::tiers::{self, Choice, MembershipTier};
 use super::valuation::Valuation;
-use crate::project::member::Valued;
+use crate::project::member::MemberSubscription;
 use crate::project::stripe::Subscription;
 use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
@@ -27,14 +27,14 @@ pub struct TieredSubscription {
     /// The price that decided the tier.
     pub price: Option<String>,
     /// The tier; none while no price or product of it is named.
-    pub tier: Option<Tier>,
+    pub tier: Option<MembershipTier>,
 }
 
 impl TieredSubscription {
-    /// The part that a member's standing is computed from.
+    /// The input of [`summarise`](crate::project::member::summarise).
     #[must_use]
-    pub fn valued(&self) -> Valued {
-        Valued {
+    pub fn member_subscription(&self) -> MemberSubscription {
+        MemberSubscription {
             subscription: self.valuation.subscription.clone(),
             status: self.status.clone(),
             mrr: self.valuation.mrr.minor,
@@ -45,7 +45,7 @@ impl TieredSubscription {
 
     /// Why there is no row, or what in it is uncertain.
     pub fn parked(&self) -> impl Iterator<Item = Parked> {
-        let Valuation { subscription, mrr, overdue, lost_customer, .. } = &self.valuation;
+        let Valuation { subscription, mrr, overdue, customer_deleted, .. } = &self.valuation;
         let price = self.price.as_deref().unwrap_or("no price");
         let is_known = subscription.has_known_status();
         let reasons = [
@@ -55,7 +55,7 @@ impl TieredSubscription {
                 format!("no row of membership_tiers names {price} or its product"),
             ),
             (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
-            (subscription.needs_stripe || *lost_customer, Reason::NeedsStripe, self.check_needed()),
+            (subscription.needs_stripe || *customer_deleted, Reason::NeedsStripe, self.check_needed()),
             (
                 subscription.items_truncated,
                 Reason::ItemsTruncated,
@@ -132,16 +132,18 @@ pub async fn write(
         tiered.iter().partition(|tiered| tiered.valuation.subscription.needs_stripe);
     let ownerless =
         preexisting.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
-    let rowless = reported.iter().filter(|tiered| Row::of(tiered, owners).is_none()).chain(ownerless);
+    let rowless =
+        reported.iter().filter(|tiered| CustomerSubscription::of(tiered, owners).is_none()).chain(ownerless);
     delete_obsolete(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
     let reported =
         reported.into_iter().chain(preexisting_subscriptions::reassign(tx, preexisting, owners).await?);
-    let rows: Vec<Row<'_>> = reported.filter_map(|tiered| Row::of(tiered, owners)).collect();
+    let rows: Vec<CustomerSubscription<'_>> =
+        reported.filter_map(|tiered| CustomerSubscription::of(tiered, owners)).collect();
     if rows.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &rows, now).await }
 }
 
 /// The input of one row.
-struct Row<'a> {
+struct CustomerSubscription<'a> {
     subscription: &'a Subscription,
     price: Option<&'a str>,
     user: Uuid,
@@ -149,7 +151,7 @@ struct Row<'a> {
     status: &'a str,
 }
 
-impl<'a> Row<'a> {
+impl<'a> CustomerSubscription<'a> {
     fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Option<Self> {
         let subscription = &tiered.valuation.subscription;
         Some(Self {
@@ -209,7 +211,7 @@ const WRITE: &str = "
 /// Returns the customers with a new row.
 async fn upsert(
     tx: &mut PgConnection,
-    rows: &[Row<'_>],
+    rows: &[CustomerSubscription<'_>],
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let subscriptions = || rows.iter().map(|row| row.subscription);

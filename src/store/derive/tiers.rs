@@ -10,7 +10,7 @@ use crate::project::stripe::Subscription;
 
 /// A tier of the application.
 #[derive(Clone, Debug, FromRow)]
-pub struct Tier {
+pub struct MembershipTier {
     pub id: Uuid,
     pub name: String,
     stripe_price_id: Option<String>,
@@ -21,17 +21,17 @@ pub struct Tier {
 struct PreexistingTier {
     subject: String,
     #[sqlx(flatten)]
-    tier: Tier,
+    tier: MembershipTier,
 }
 
 /// The price of a subscription that decides its tier, and the tier.
 pub(in crate::store) struct Choice {
     pub price: Option<String>,
-    pub tier: Option<Tier>,
+    pub tier: Option<MembershipTier>,
 }
 
 /// Chooses the first item whose price a tier names, else whose product a tier names, else the first item.
-pub(in crate::store) fn choose(subscription: &Subscription, tiers: &[Tier]) -> Choice {
+pub(in crate::store) fn choose(subscription: &Subscription, tiers: &[MembershipTier]) -> Choice {
     let prices = || subscription.items.iter().map(|item| &item.price);
     let by_price = prices().find_map(|price| {
         Some((price, tiers.iter().find(|tier| tier.stripe_price_id.as_ref() == Some(&price.id))?))
@@ -52,7 +52,7 @@ pub(in crate::store) fn choose(subscription: &Subscription, tiers: &[Tier]) -> C
 pub(in crate::store) async fn named(
     tx: &mut PgConnection,
     valuation: &[Valuation],
-) -> Result<Vec<Tier>, sqlx::Error> {
+) -> Result<Vec<MembershipTier>, sqlx::Error> {
     let prices = || valuation.iter().flat_map(|one| &one.subscription.items).map(|item| &item.price);
     let ids: BTreeSet<&str> = prices().map(|price| price.id.as_str()).collect();
     let products: BTreeSet<&str> = prices().filter_map(|price| price.product.as_deref()).collect();
@@ -71,7 +71,7 @@ pub(in crate::store) async fn named(
 pub(in crate::store) async fn of_preexisting(
     tx: &mut PgConnection,
     subscriptions: impl Iterator<Item = &str>,
-) -> Result<HashMap<String, Tier>, sqlx::Error> {
+) -> Result<HashMap<String, MembershipTier>, sqlx::Error> {
     let subscriptions: Vec<&str> = subscriptions.collect();
     if subscriptions.is_empty() {
         return Ok(HashMap::new());

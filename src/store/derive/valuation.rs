@@ -24,7 +24,7 @@ pub struct Valuation {
     /// A change that Stripe announced and has not reported.
     pub overdue: Option<ScheduledChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
-    pub lost_customer: bool,
+    pub customer_deleted: bool,
     /// Whether something is parked about it.
     pub is_parked: bool,
 }
@@ -38,12 +38,12 @@ pub struct Valuations {
     pub catalogue: Catalogue,
 }
 
-/// Values the subscriptions of `customers`, and stores when the clock changes the values next. `scheduled`: when it does
-/// according to the database.
+/// Values the subscriptions of `customers`, and stores when the clock changes the values next.
+/// `recompute_times`: when it does according to the database.
 pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
-    scheduled: &HashMap<String, OffsetDateTime>,
+    recompute_times: &HashMap<String, OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<Valuations, sqlx::Error> {
     if customers.is_empty() {
@@ -56,19 +56,19 @@ pub async fn value(
         .map(|subscription| {
             let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
             let is_parked = parked.contains(&subscription.id);
-            let lost_customer = deleted.contains(&subscription.customer) && !subscription.is_over();
+            let customer_deleted = deleted.contains(&subscription.customer) && !subscription.is_over();
             // Its items are not known: it has no value until Stripe reports it.
             if subscription.needs_stripe {
                 let mrr = Mrr::default();
-                return Valuation { subscription, mrr, overdue: None, lost_customer, is_parked };
+                return Valuation { subscription, mrr, overdue: None, customer_deleted, is_parked };
             }
-            let now = present(&reported_until, &subscription, now);
-            let mrr = mrr::of_subscription(&with_status_in_force(&subscription), discounts, &catalogue, now);
+            let now = valuation_time(&reported_until, &subscription, now);
+            let mrr = mrr::of_subscription(&with_effective_status(&subscription), discounts, &catalogue, now);
             let overdue = subscription.scheduled_change().filter(|change| change.overdue_from() <= now);
-            Valuation { subscription, mrr, overdue, lost_customer, is_parked }
+            Valuation { subscription, mrr, overdue, customer_deleted, is_parked }
         })
         .collect();
-    schedule(tx, customers, scheduled, &subscriptions).await?;
+    store_recompute_times(tx, customers, recompute_times, &subscriptions).await?;
     Ok(Valuations { subscriptions, catalogue })
 }
 
@@ -81,7 +81,7 @@ pub async fn explain(
     let Inputs { subscriptions, discounts, reported_until, catalogue, .. } = load(tx, customers).await?;
     let explained = subscriptions.iter().map(|subscription| {
         let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
-        mrr::explain(subscription, discounts, &catalogue, present(&reported_until, subscription, now))
+        mrr::explain(subscription, discounts, &catalogue, valuation_time(&reported_until, subscription, now))
     });
     Ok(explained.collect())
 }
@@ -116,7 +116,11 @@ struct Inputs {
 }
 
 /// Now, or the latest second reported if a provider's clock is ahead of ours.
-fn present(reported_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
+fn valuation_time(
+    reported_until: &HashMap<String, i64>,
+    subscription: &Subscription,
+    now: OffsetDateTime,
+) -> i64 {
     let reported = reported_until.get(&subscription.customer).copied().unwrap_or_default();
     now.unix_timestamp().max(reported)
 }
@@ -130,7 +134,7 @@ async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inp
 }
 
 /// The subscription with the status that counts: the last known one if Stripe's is unknown.
-fn with_status_in_force(subscription: &Subscription) -> Subscription {
+fn with_effective_status(subscription: &Subscription) -> Subscription {
     let mut subscription = subscription.clone();
     if let Some(known) = &subscription.known_status {
         subscription.status.clone_from(known);
@@ -205,7 +209,7 @@ async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Resu
 }
 
 /// When the clock next changes the values of `customers`.
-pub(in crate::store) async fn scheduled(
+pub(in crate::store) async fn load_recompute_times(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, OffsetDateTime>, sqlx::Error> {
@@ -221,11 +225,11 @@ pub(in crate::store) async fn scheduled(
     Ok(rows.into_iter().collect())
 }
 
-/// Stores when the clock next changes the values of `customers`, where that differs from what is `scheduled`.
-async fn schedule(
+/// Stores when the clock next changes the values of `customers`, where that differs from `recompute_times`.
+async fn store_recompute_times(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
-    scheduled: &HashMap<String, OffsetDateTime>,
+    recompute_times: &HashMap<String, OffsetDateTime>,
     valuation: &[Valuation],
 ) -> Result<(), sqlx::Error> {
     let mut next = HashMap::<&str, i64>::new();
@@ -244,7 +248,7 @@ async fn schedule(
     }
     let at = |id: &String| next.get(id.as_str()).map(|at| from_unix_seconds(*at));
     let changed: Vec<&String> =
-        customers.iter().filter(|id| at(id) != scheduled.get(id.as_str()).copied()).collect();
+        customers.iter().filter(|id| at(id) != recompute_times.get(id.as_str()).copied()).collect();
     if changed.is_empty() {
         return Ok(());
     }

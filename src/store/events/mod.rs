@@ -1,11 +1,11 @@
 //! `ingest.events`: every event once. This file marks events as applied and reads applied events.
 
-pub(super) mod earlier;
 pub(super) mod freshness;
+pub(super) mod legacy_tables;
+pub(super) mod not_counted;
 pub mod pending;
 pub mod prune;
 pub mod retries;
-pub(super) mod uncounted;
 pub(super) mod unknown_values;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -52,7 +52,7 @@ impl DecodedEvent<'_> {
 
     fn subject_in<'a>(&self, payload: &'a Payload) -> (Option<&'a str>, OffsetDateTime) {
         match payload {
-            Payload::NotCounted(uncounted) => self.subject_in(&uncounted.payload),
+            Payload::NotCounted(event) => self.subject_in(&event.payload),
             Payload::Stripe(report) => (Some(&report.subject), report.occurred_at),
             Payload::Row(report) => (Some(&report.subject), report.occurred_at),
             Payload::Sms(report) => (Some(&report.sid), report.at),
@@ -133,25 +133,25 @@ fn key(envelope: &Envelope) -> (&str, &str) {
 }
 
 /// Objects, each with a second of its history.
-pub type Seconds = BTreeSet<(String, OffsetDateTime)>;
+pub type ObjectSeconds = BTreeSet<(String, OffsetDateTime)>;
 
 /// Limits for reading the events of one object and one second: an application may change a row many times
 /// without changing its `updated_at`.
-pub(super) const PEERS: i64 = 200;
-const PEERS_BYTES: i64 = 8 << 20;
+pub(super) const MAX_SAME_SECOND_EVENTS: i64 = 200;
+const MAX_SAME_SECOND_BYTES: i64 = 8 << 20;
 
 /// Events of the same object and second.
 #[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(super) struct SameSecondEvents {
     pub events: Vec<Envelope>,
     /// The seconds that have an event whose body was pruned.
-    pub pruned: Seconds,
+    pub pruned: ObjectSeconds,
     /// The seconds that have more events than were read.
-    pub cut: Seconds,
+    pub truncated: ObjectSeconds,
 }
 
 #[derive(FromRow)]
-struct Peer {
+struct SameSecondEvent {
     #[sqlx(flatten)]
     envelope: Envelope,
     subject: String,
@@ -162,11 +162,11 @@ struct Peer {
 
 /// The events of the given subjects at the given seconds. If there are too many: deletions first, since they
 /// are final, then those received last.
-pub(super) async fn peers(
+pub(super) async fn same_second_events(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
-) -> Result<Peers, sqlx::Error> {
-    let rows: Vec<Peer> = sqlx::query_as(
+) -> Result<SameSecondEvents, sqlx::Error> {
+    let rows: Vec<SameSecondEvent> = sqlx::query_as(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, w.subject,
                 i.pruned_at is not null as is_pruned, n.total
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
@@ -186,23 +186,23 @@ pub(super) async fn peers(
     )
     .bind(wanted.iter().map(|(subject, _)| *subject).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())
-    .bind(PEERS)
-    .bind(PEERS_BYTES)
+    .bind(MAX_SAME_SECOND_EVENTS)
+    .bind(MAX_SAME_SECOND_BYTES)
     .fetch_all(tx)
     .await?;
-    let mut peers = Peers::default();
+    let mut read = SameSecondEvents::default();
     let mut unread = HashMap::<(String, OffsetDateTime), i64>::new();
-    for Peer { envelope, subject, is_pruned, total } in rows {
+    for SameSecondEvent { envelope, subject, is_pruned, total } in rows {
         let second = (subject, envelope.occurred_at);
         *unread.entry(second.clone()).or_insert(total) -= 1;
         if is_pruned {
-            peers.pruned.insert(second);
+            read.pruned.insert(second);
         } else {
-            peers.events.push(envelope);
+            read.events.push(envelope);
         }
     }
-    peers.cut = unread.into_iter().filter(|(_, count)| *count > 0).map(|(second, _)| second).collect();
-    Ok(peers)
+    read.truncated = unread.into_iter().filter(|(_, count)| *count > 0).map(|(second, _)| second).collect();
+    Ok(read)
 }
 
 /// Bytes of bodies in a page (its last event may exceed it): an import event of a thousand rows is as long as
@@ -245,51 +245,51 @@ pub async fn page(
 
 /// Applied events that no object's id leads to; each kind has an index.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unreferenced<'a> {
+pub(super) enum WithoutObject<'a> {
     /// About several objects, or about none.
     WithoutSubject,
-    /// Events with these flags, which did not count when applied: no fact refers to them.
-    Flagged(&'a [String]),
+    /// Not counted when applied, with these codes: no fact refers to them.
+    NotCounted(&'a [String]),
 }
 
 /// The key and type of such an event.
 #[derive(Debug, FromRow)]
-pub(super) struct UnreferencedEvent {
+pub(super) struct EventWithoutObject {
     #[sqlx(flatten)]
     pub key: EventKey,
     pub event_type: String,
 }
 
 /// Such events after the key `after`, in the order of their keys.
-pub(super) async fn unreferenced(
+pub(super) async fn without_object(
     tx: &mut PgConnection,
-    which: Unreferenced<'_>,
+    which: WithoutObject<'_>,
     after: &EventKey,
     limit: i64,
-) -> Result<Vec<UnreferencedEvent>, sqlx::Error> {
+) -> Result<Vec<EventWithoutObject>, sqlx::Error> {
     let mut query = QueryBuilder::new(
         "select source, event_id, event_type from ingest.events where state = 'applied' and pruned_at is null and ",
     );
     match which {
-        Unreferenced::WithoutSubject => query.push("subject is null"),
-        Unreferenced::Flagged(flags) => query.push("not_counted = any (").push_bind(flags).push(")"),
+        WithoutObject::WithoutSubject => query.push("subject is null"),
+        WithoutObject::NotCounted(codes) => query.push("not_counted = any (").push_bind(codes).push(")"),
     };
     query.push(" and (source, event_id) > (").push_bind(&after.source).push(", ").push_bind(&after.event_id);
     query.push(") order by source, event_id limit ").push_bind(limit);
     query.build_query_as().fetch_all(tx).await
 }
 
-/// The flags of events that `admission` would count now.
-pub(super) async fn lifted_flags(
+/// The codes in `not_counted` of events that `admission` admits now.
+pub(super) async fn now_admitted(
     tx: &mut PgConnection,
     admission: &Admission,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let flags: Vec<String> =
+    let codes: Vec<String> =
         sqlx::query_scalar("select distinct not_counted from ingest.events where not_counted is not null")
             .fetch_all(tx)
             .await?;
-    let is_lifted = |flag: &String| NotCounted::of_code(flag).is_some_and(|it| it.is_lifted_by(admission));
-    Ok(flags.into_iter().filter(is_lifted).collect())
+    let is_admitted = |code: &String| NotCounted::of_code(code).is_some_and(|it| it.is_lifted_by(admission));
+    Ok(codes.into_iter().filter(is_admitted).collect())
 }
 
 /// The applied events with these keys that have a body.

@@ -12,17 +12,17 @@ use crate::envelope::Envelope;
 /// After so many crashed attempts of a batch each of its events is retried alone.
 const ALONE_AFTER: i32 = 2;
 
-/// The limits of one claim.
+/// The limits of one batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct LockLimits {
     /// Events.
     pub max_events: usize,
-    /// Bytes of bodies. The last event may reach past this: a claim holds at least one.
+    /// Bytes of bodies. The last event may reach past this: a batch holds at least one.
     pub max_bytes: usize,
 }
 
-impl Limits {
-    /// Whether a claim of these events is full, so that more may be pending.
+impl LockLimits {
+    /// Whether a batch of these events is full, so that more may be pending.
     #[must_use]
     pub fn are_reached_by(self, events: &[Envelope]) -> bool {
         let bytes = || events.iter().map(|event| event.body.len()).sum::<usize>();
@@ -67,9 +67,9 @@ pub(in crate::store) fn storable(text: &str) -> String {
 /// no more is read than fits.
 ///
 /// Events beyond the limit of bytes are locked, too, because `skip locked` has to be applied before the sizes are
-/// added up. That does no harm: other claims skip them and take later ones, and they are free again with the end of
+/// added up. That does no harm: other batches skip them and take later ones, and they are free again with the end of
 /// this transaction, at most one batch later. The order of events does not change the result.
-pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope>, sqlx::Error> {
+pub async fn lock_due(tx: &mut PgConnection, limits: LockLimits) -> Result<Vec<Envelope>, sqlx::Error> {
     sqlx::query_as(
         "with candidate as materialized (
              select source, event_id, event_type, occurred_at, received_at, body, next_attempt_at, id
@@ -94,7 +94,7 @@ pub async fn lock(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool
 }
 
 /// Locks those of `events` that are still pending, including those to be retried alone; returns for each whether it
-/// was. Their attempt is already counted and has to be made, so this waits for a lock of others: a claim that began
+/// was. Their attempt is already counted and has to be made, so this waits for a lock of others: a batch that began
 /// before the count was committed locks the row before it sees that the row is no longer due.
 pub async fn lock_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
     lock_by(tx, events, LOCK_COUNTED).await
@@ -137,9 +137,9 @@ async fn lock_by(
     Ok(events.iter().map(|it| locked.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
-/// Counts an attempt for each of `events`, or takes one back. Counted events are not due for a moment, until they are
-/// locked again.
-pub async fn count_attempt<E: Borrow<Envelope>>(
+/// Adds `by` to the attempts of each of `events`: 1 records an attempt, -1 reverts it. After the former they are not due
+/// for a moment, until they are locked again.
+pub async fn adjust_attempts<E: Borrow<Envelope>>(
     executor: impl PgExecutor<'_>,
     events: &[E],
     by: i32,

@@ -50,7 +50,7 @@ impl Store {
             "select source, event_id from ingest.events where applied_at < $2 and {PRUNABLE}
              order by applied_at limit {PAGE} for update skip locked"
         );
-        let pruned = sqlx::query_as(AssertSqlSafe(emptying(&keys)))
+        let pruned = sqlx::query_as(AssertSqlSafe(prune_statement(&keys)))
             .bind(self.clock.now())
             .bind(before)
             .fetch_one(&mut *tx)
@@ -61,7 +61,7 @@ impl Store {
 }
 
 /// Removes the bodies of these events, whatever their age; returns their number.
-pub(in crate::store) async fn empty_these(
+pub(in crate::store) async fn prune_events(
     tx: &mut PgConnection,
     events: &[(&str, &str)],
     now: OffsetDateTime,
@@ -70,7 +70,7 @@ pub(in crate::store) async fn empty_these(
         "select source, event_id from unnest($2::text[], $3::text[]) as n (source, event_id)
          join ingest.events using (source, event_id) where {PRUNABLE}"
     );
-    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(emptying(&keys)))
+    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(prune_statement(&keys)))
         .bind(now)
         .bind(events.iter().map(|(source, _)| *source).collect::<Vec<_>>())
         .bind(events.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())
@@ -80,7 +80,7 @@ pub(in crate::store) async fn empty_these(
 }
 
 /// The statement that removes the bodies of the events whose keys `keys` selects, at the time $1.
-fn emptying(keys: &str) -> String {
+fn prune_statement(keys: &str) -> String {
     format!(
         "with old as ({keys}), emptied as (
              update ingest.events i set body = '', pruned_at = $1

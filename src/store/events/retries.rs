@@ -60,7 +60,7 @@ impl Store {
 
     /// Begins an attempt at the next due event. The attempt is counted and the next one scheduled first, in
     /// case the process crashes.
-    pub async fn next_retry(&self) -> Result<Option<DueRetry>, StoreError> {
+    pub async fn begin_retry(&self) -> Result<Option<DueRetry>, StoreError> {
         let due = sqlx::query_as(
             "update ingest.events e
              set attempts = e.attempts + 1,
@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// Records why the attempt failed.
-    pub async fn failed_again(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
+    pub async fn record_failure(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
         sqlx::query(
             "update ingest.events set reason = $3 where source = $1 and event_id = $2 and state || '' = 'pending'",
         )
@@ -91,8 +91,8 @@ impl Store {
     }
 
     /// Takes back an attempt that could not be made.
-    pub async fn not_attempted(&self, event: &Envelope) -> Result<(), StoreError> {
-        Ok(pending::count_attempt(&self.pool, &[event], -1).await?)
+    pub async fn revert_attempt(&self, event: &Envelope) -> Result<(), StoreError> {
+        Ok(pending::adjust_attempts(&self.pool, &[event], -1).await?)
     }
 
     /// Dead-letters events, each with its reason. An event that was applied (the ack may have been lost)
@@ -108,8 +108,8 @@ impl Store {
         Ok(dead_letter(&mut connection, dead, self.clock.now()).await?)
     }
 
-    /// Whether the database answers: if so, a failure is the event's fault.
-    pub async fn answers(&self) -> bool {
+    /// Whether the database can be reached: if so, a failure is the event's fault.
+    pub async fn is_reachable(&self) -> bool {
         sqlx::query("select 1").execute(&self.pool).await.is_ok()
     }
 }

@@ -70,10 +70,11 @@ impl Store {
     /// unknown. Reads every stored body, without holding locks.
     pub async fn plan_forget(&self, who: &str) -> Result<Option<ForgetPlan>, ForgetError> {
         let mut tx = super::reading(&self.pool).await?;
-        let Some(identity) = PersonIdentity::find(&mut tx, who, self.rules.matching.sso_email).await? else {
+        let Some(identity) = PersonIdentity::find(&mut tx, who, self.settings.matching.sso_email).await?
+        else {
             return Ok(None);
         };
-        let plan = ForgetPlan::build(&mut tx, identity, &self.rules.sms.country_code).await?;
+        let plan = ForgetPlan::build(&mut tx, identity, &self.settings.sms.country_code).await?;
         Ok((!plan.is_empty()).then_some(plan))
     }
 
@@ -88,12 +89,12 @@ impl Store {
             return Err(ForgetError::RebuildIsRunning);
         }
         locks::lock(&mut tx).await?;
-        if !plan.is_current(&mut tx, &self.rules.sms.country_code).await? {
+        if !plan.is_current(&mut tx, &self.settings.sms.country_code).await? {
             return Err(ForgetError::Changed);
         }
         let person = &plan.person;
         let mut done = Done::new();
-        done.insert("events emptied", prune::empty_these(&mut tx, &plan.events.pairs(), now).await?);
+        done.insert("events emptied", prune::prune_events(&mut tx, &plan.events.pairs(), now).await?);
         done.insert("decisions emptied", scrub::matches(&mut tx, person).await?);
         let changed = scrub::facts(&mut tx, person).await?;
         done.insert("facts cleaned", changed.len() as u64);
@@ -118,7 +119,7 @@ impl Store {
             force_rewrite: person.customers.clone(),
             ..AffectedRevenue::default()
         };
-        derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.settings, now).await?;
         done.retain(|_, count| *count > 0);
         note(&mut tx, person, &done, actor, now).await?;
         tx.commit().await?;

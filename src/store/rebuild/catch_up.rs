@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::resolve::{in_pages, resolve_events};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::{Affected, AffectedRevenue};
 use crate::store::derive::derive;
 use crate::store::events::{self, EventKey};
@@ -28,7 +28,7 @@ impl Rebuild {
     pub async fn catch_up(&mut self) -> Result<usize, RebuildError> {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let events = next(&mut tx, &self.store.rules, since, now).await?;
+        let events = next(&mut tx, &self.store.settings, since, now).await?;
         tx.commit().await?;
         Ok(events)
     }
@@ -37,13 +37,13 @@ impl Rebuild {
 /// Applies all events that the transaction sees and that were not resolved yet to the shadow tables.
 pub(super) async fn all(
     tx: &mut PgConnection,
-    rules: &Rules,
+    settings: &StoreSettings,
     since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let mut total = 0;
     loop {
-        let events = next(tx, rules, since, now).await?;
+        let events = next(tx, settings, since, now).await?;
         if events == 0 {
             return Ok(total);
         }
@@ -53,7 +53,7 @@ pub(super) async fn all(
 
 async fn next(
     tx: &mut PgConnection,
-    rules: &Rules,
+    settings: &StoreSettings,
     since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
@@ -71,8 +71,8 @@ async fn next(
     .await?;
     for page in in_pages(&keys) {
         let events = events::by_keys(tx, &page).await?;
-        let (affected, _) = resolve_events(tx, &events, None, rules, now).await?;
-        derive(tx, Tables::Shadow, affected, rules, now).await?;
+        let (affected, _) = resolve_events(tx, &events, None, settings, now).await?;
+        derive(tx, Tables::Shadow, affected, settings, now).await?;
     }
     Ok(keys.len())
 }
@@ -81,18 +81,18 @@ async fn next(
 pub(super) async fn rederive(
     tx: &mut PgConnection,
     tables: Tables,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
     customers: Vec<String>,
     users: Vec<Uuid>,
 ) -> Result<(), sqlx::Error> {
     for page in customers.chunks(PAGE) {
-        derive(tx, tables, whole_customers(page), rules, now).await?;
+        derive(tx, tables, whole_customers(page), settings, now).await?;
     }
     for page in users.chunks(PAGE) {
         let users: BTreeSet<Uuid> = page.iter().copied().collect();
         let affected = AffectedRevenue { users, ..AffectedRevenue::default() };
-        derive(tx, tables, affected.into(), rules, now).await?;
+        derive(tx, tables, affected.into(), settings, now).await?;
     }
     Ok(())
 }

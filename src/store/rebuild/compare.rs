@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, rows, subset, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
-use crate::store::events::uncounted;
+use crate::store::events::not_counted;
 use crate::store::tables::{Derived, TABLES, Tables};
-use crate::store::{Rules, sms};
+use crate::store::{StoreSettings, sms};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
@@ -48,8 +48,8 @@ impl Rebuild {
         let (now, since) = (self.clock().now(), self.since);
         // An event and what it changed are committed together, so any snapshot holds both or neither.
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        catch_up::all(&mut tx, &self.store.rules, since, now).await?;
-        find_lasting(&mut tx, &self.store.rules, now).await?;
+        catch_up::all(&mut tx, &self.store.settings, since, now).await?;
+        find_lasting(&mut tx, &self.store.settings, now).await?;
         let counts = count(&mut tx).await?;
         tx.commit().await?;
         Ok(counts)
@@ -86,14 +86,14 @@ impl RowDifference {
 /// event after their rows were derived (a tier, a user, the clock): these rows are derived once more.
 pub(super) async fn find_lasting(
     tx: &mut PgConnection,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    find(tx, rules).await?;
+    find(tx, settings).await?;
     let (customers, users) = suspects(tx).await?;
     if !customers.is_empty() || !users.is_empty() {
-        catch_up::rederive(tx, Tables::Shadow, rules, now, customers, users).await?;
-        find(tx, rules).await?;
+        catch_up::rederive(tx, Tables::Shadow, settings, now, customers, users).await?;
+        find(tx, settings).await?;
     }
     tx.execute(
         "truncate known_differences;
@@ -103,16 +103,16 @@ pub(super) async fn find_lasting(
     Ok(())
 }
 
-async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+async fn find(tx: &mut PgConnection, settings: &StoreSettings) -> Result<(), sqlx::Error> {
     align(tx).await?;
-    leave_to_the_application(tx, &rules.decoding.tables).await?;
+    leave_to_the_application(tx, &settings.decoding.tables).await?;
     tx.execute("truncate differences").await?;
     let is_subset: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
     for table in &TABLES {
         let live = if is_subset { rows::of_subset(table) } else { rows::all(table) };
         tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
-    uncounted::compare_flags(tx).await?;
+    not_counted::compare_flags(tx).await?;
     sms::compare(tx).await?;
     if !is_subset {
         totals::compare(tx).await?;
@@ -129,7 +129,7 @@ pub(super) async fn count(tx: &mut PgConnection) -> Result<Counts, sqlx::Error> 
 
 /// The statement that notes how `table` differs from these `live_rows`, a query.
 fn statement(table: &Derived, live_rows: &str) -> String {
-    let Derived { name, key, columns, only, ours, .. } = table;
+    let Derived { name, key, columns, row_filter, ownership_filter, .. } = table;
     let live = table.live();
     let each = |names: &[&str], one: &dyn Fn(&str) -> String, between: &str| {
         names.iter().map(|name| one(name)).collect::<Vec<_>>().join(between)
@@ -150,9 +150,9 @@ fn statement(table: &Derived, live_rows: &str) -> String {
          select '{live}', jsonb_build_object({named}),
                 case when l.{first} is not null then jsonb_build_object({before}) end,
                 case when s.{first} is not null then jsonb_build_object({after}) end
-         from ({live_rows}) l full join (select * from {name} where {only}) s on {on}
+         from ({live_rows}) l full join (select * from {name} where {row_filter}) s on {on}
          cross join lateral (select {keys}) as k
-         where (l.{first} is null or s.{first} is null {differs}) and ({ours})"
+         where (l.{first} is null or s.{first} is null {differs}) and ({ownership_filter})"
     )
 }
 

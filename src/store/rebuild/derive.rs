@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::catch_up::whole_customers;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
@@ -34,7 +34,8 @@ impl Rebuild {
     pub async fn derive_customers(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let count = derive_customers_after(&mut tx, &mut self.last_customer, &self.store.rules, now).await?;
+        let count =
+            derive_customers_after(&mut tx, &mut self.last_customer, &self.store.settings, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -58,7 +59,7 @@ impl Rebuild {
     pub async fn derive_users(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let count = derive_users_after(&mut tx, &mut self.last_user, &self.store.rules, now).await?;
+        let count = derive_users_after(&mut tx, &mut self.last_user, &self.store.settings, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -85,7 +86,7 @@ pub(super) async fn find_customers_in(tx: &mut PgConnection) -> Result<u64, sqlx
 pub(super) async fn derive_customers_after(
     tx: &mut PgConnection,
     last: &mut String,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let page: Vec<String> =
@@ -96,7 +97,7 @@ pub(super) async fn derive_customers_after(
             .await?;
     let Some(end) = page.last() else { return Ok(0) };
     last.clone_from(end);
-    derive::derive(tx, Tables::Shadow, whole_customers(&page), rules, now).await?;
+    derive::derive(tx, Tables::Shadow, whole_customers(&page), settings, now).await?;
     Ok(page.len())
 }
 
@@ -126,7 +127,7 @@ pub(super) async fn find_users_in(tx: &mut PgConnection) -> Result<u64, sqlx::Er
 pub(super) async fn derive_users_after(
     tx: &mut PgConnection,
     last: &mut Uuid,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let page: Vec<Uuid> = sqlx::query_scalar("select id from found_users where id > $1 order by id limit $2")
@@ -138,7 +139,7 @@ pub(super) async fn derive_users_after(
     *last = *end;
     let count = page.len();
     let affected = AffectedRevenue { users: page.into_iter().collect(), ..AffectedRevenue::default() };
-    derive::derive(tx, Tables::Shadow, affected.into(), rules, now).await?;
+    derive::derive(tx, Tables::Shadow, affected.into(), settings, now).await?;
     Ok(count)
 }
 

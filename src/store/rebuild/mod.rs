@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use super::events::EventKey;
 use super::locks::REBUILD_LOCK;
 use super::tables::Tables;
-use super::{Rules, Store, StoreError};
+use super::{Store, StoreError, StoreSettings};
 use crate::clock::Clock;
 
 pub use compare::RowDifference;
@@ -91,7 +91,7 @@ impl Rebuild {
         let mut rebuild = Self::on_empty_tables(store).await?;
         rebuild.since -= oldest_transaction(&mut rebuild.connection).await?;
         shadow::copy_users(&mut rebuild.connection).await?;
-        seed::seed(&mut rebuild.connection, &store.rules).await?;
+        seed::seed(&mut rebuild.connection, &store.settings).await?;
         Ok(rebuild)
     }
 
@@ -117,8 +117,8 @@ impl Rebuild {
         leave(self.connection).await
     }
 
-    const fn rules(&self) -> &Rules {
-        &self.store.rules
+    const fn settings(&self) -> &StoreSettings {
+        &self.store.settings
     }
 
     const fn clock(&self) -> &Clock {

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, compare, totals};
 use crate::store::audit::{self, Act};
-use crate::store::events::uncounted;
+use crate::store::events::not_counted;
 use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{Rules, SmsSettings, locks, sms};
+use crate::store::{SmsSettings, StoreSettings, locks, sms};
 
 /// Fewer new events than this are left to resolve under the lock.
 const LEFT_FOR_LOCK: usize = 500;
@@ -32,12 +32,12 @@ impl Rebuild {
         }
         self.compare_ahead().await?;
         let (now, since) = (self.clock().now(), self.since);
-        let rules = self.rules().clone();
+        let settings = self.settings().clone();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         locks::lock(&mut tx).await?;
         Tables::Shadow.set_search_path(&mut tx).await?;
-        catch_up::all(&mut tx, &rules, since, now).await?;
-        let counts = fix(&mut tx, &rules, now).await?;
+        catch_up::all(&mut tx, &settings, since, now).await?;
+        let counts = fix(&mut tx, &settings, now).await?;
         let outcome = json!({"differing": counts});
         audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
         tx.commit().await?;
@@ -48,7 +48,7 @@ impl Rebuild {
     async fn compare_ahead(&mut self) -> Result<(), RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        compare::find_lasting(&mut tx, &self.store.rules, now).await?;
+        compare::find_lasting(&mut tx, &self.store.settings, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -57,17 +57,17 @@ impl Rebuild {
 /// Compares, and makes the live tables equal; returns how many rows differed.
 pub(super) async fn fix(
     tx: &mut PgConnection,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Counts, sqlx::Error> {
-    compare::find_lasting(tx, rules, now).await?;
+    compare::find_lasting(tx, settings, now).await?;
     let counts = compare::count(tx).await?;
-    write(tx, &rules.sms, now).await?;
+    write(tx, &settings.sms, now).await?;
     let customers = to_rederive(tx).await?;
     let users = with_other_revenue(tx).await?;
     Tables::Live.set_search_path(tx).await?;
     assign_ledger(tx).await?;
-    catch_up::rederive(tx, Tables::Live, rules, now, customers, users).await?;
+    catch_up::rederive(tx, Tables::Live, settings, now, customers, users).await?;
     Ok(counts)
 }
 
@@ -87,7 +87,7 @@ async fn write(
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    uncounted::repair_flags(tx).await?;
+    not_counted::repair_flags(tx).await?;
     totals::repair(tx).await?;
     sms::repair(tx, settings, now).await
 }
@@ -126,14 +126,14 @@ fn emptying(table: &Derived, column: &str) -> String {
 }
 
 fn upsert(table: &Derived) -> String {
-    let Derived { name, key, columns, stamps, .. } = table;
-    let all: Vec<_> = key.iter().chain(*columns).chain(*stamps).copied().collect();
+    let Derived { name, key, columns, insert_columns, .. } = table;
+    let all: Vec<_> = key.iter().chain(*columns).chain(*insert_columns).copied().collect();
     let selected: Vec<_> = all.iter().map(|column| format!("s.{column}")).collect();
     let new = |column: &str| match table.manual_flag(column) {
         Some(flag) => format!("{column} = case when l.{flag} then l.{column} else excluded.{column} end"),
         None => format!("{column} = excluded.{column}"),
     };
-    let moving = stamps.iter().filter(|stamp| **stamp == "updated_at");
+    let moving = insert_columns.iter().filter(|column| **column == "updated_at");
     let set: Vec<_> = columns.iter().chain(moving).map(|column| new(column)).collect();
     let conflict =
         if set.is_empty() { "nothing".to_owned() } else { format!("update set {}", set.join(", ")) };
@@ -148,8 +148,8 @@ fn upsert(table: &Derived) -> String {
     )
 }
 
-/// Customers that are derived once more in the live tables: those whose ledger differs, so that what was
-/// believed is superseded and not overwritten; and those that the shadow gave to a user for their address and
+/// Customers that are derived once more in the live tables: those whose ledger differs, so that its
+/// movements are superseded and not overwritten; and those that the shadow gave to a user for their address and
 /// the live tables did not, so that the match is kept as an event like any other.
 async fn to_rederive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(

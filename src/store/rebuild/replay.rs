@@ -24,7 +24,7 @@ use super::{
 };
 use crate::store::audit::{self, Act};
 use crate::store::events::{self, EventKey};
-use crate::store::{Rules, locks};
+use crate::store::{StoreSettings, locks};
 
 /// Selected events, or dependent customers, per subset.
 const ROOTS: usize = 100;
@@ -121,10 +121,10 @@ impl Rebuild {
         if roots.is_empty() {
             return Ok(Some(SubsetReport::default()));
         }
-        let (now, rules) = (self.clock().now(), self.rules().clone());
+        let (now, settings) = (self.clock().now(), self.settings().clone());
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        let (mut report, subset) = derive_subset(&mut tx, roots, &rules, now).await?;
-        compare::find_lasting(&mut tx, &rules, now).await?;
+        let (mut report, subset) = derive_subset(&mut tx, roots, &settings, now).await?;
+        compare::find_lasting(&mut tx, &settings, now).await?;
         report.differing = compare::count(&mut tx).await?;
         tx.commit().await?;
         let ids: BTreeSet<String> = subset.ids.into_iter().collect();
@@ -132,8 +132,8 @@ impl Rebuild {
             let mut tx = begin_shadow(&mut self.connection, "begin").await?;
             locks::lock(&mut tx).await?;
             super::Tables::Shadow.set_search_path(&mut tx).await?;
-            (report, _) = derive_subset(&mut tx, ids.clone(), &rules, now).await?;
-            report.differing = repair::fix(&mut tx, &rules, now).await?;
+            (report, _) = derive_subset(&mut tx, ids.clone(), &settings, now).await?;
+            report.differing = repair::fix(&mut tx, &settings, now).await?;
             let outcome = json!({"differing": report.differing});
             let act = Act { actor, act: "replay", arguments: arguments.clone(), outcome };
             audit::record(&mut tx, act, now).await?;
@@ -152,7 +152,7 @@ impl Rebuild {
         if !queue.events.is_empty() {
             let page = queue.events.split_off(queue.events.len().saturating_sub(ROOTS));
             let mut tx = self.connection.begin().await?;
-            roots.extend(selection::ids_in(&mut tx, &page, &self.store.rules).await?);
+            roots.extend(selection::ids_in(&mut tx, &page, &self.store.settings).await?);
             queue.dependents.extend(subset::dependent_customers(&mut tx, &roots).await?);
             tx.commit().await?;
         } else if !queue.dependents.is_empty() {
@@ -169,24 +169,24 @@ impl Rebuild {
 async fn derive_subset(
     tx: &mut PgConnection,
     mut roots: BTreeSet<String>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(SubsetReport, Subset), sqlx::Error> {
     loop {
         shadow::empty(tx).await?;
-        let subset = subset::find_connected(tx, roots, rules).await?;
-        let pruned = seed::seed_subset(tx, rules).await?;
+        let subset = subset::find_connected(tx, roots, settings).await?;
+        let pruned = seed::seed_subset(tx, settings).await?;
         let mut report = SubsetReport { pruned, ..SubsetReport::default() };
-        resolve_events(tx, &subset.events, Some(&subset.ids), rules, now, &mut report).await?;
-        resolve_dependencies(tx, rules, now, &mut report).await?;
+        resolve_events(tx, &subset.events, Some(&subset.ids), settings, now, &mut report).await?;
+        resolve_dependencies(tx, settings, now, &mut report).await?;
         resolve::finish_resolving_in(tx, now).await?;
         tx.execute(KNOWN_USERS).await?;
         report.customers = derive::find_customers_in(tx).await?;
         let mut last = String::new();
-        while derive::derive_customers_after(tx, &mut last, rules, now).await? > 0 {}
+        while derive::derive_customers_after(tx, &mut last, settings, now).await? > 0 {}
         report.users = derive::find_users_in(tx).await?;
         let mut last = uuid::Uuid::nil();
-        while derive::derive_users_after(tx, &mut last, rules, now).await? > 0 {}
+        while derive::derive_users_after(tx, &mut last, settings, now).await? > 0 {}
         let missing = subset::missing_ids(tx).await?;
         if missing.is_empty() {
             return Ok((report, subset));
@@ -200,13 +200,13 @@ async fn resolve_events(
     tx: &mut PgConnection,
     keys: &[EventKey],
     ids: Option<&HashSet<String>>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
     report: &mut SubsetReport,
 ) -> Result<(), sqlx::Error> {
     for page in in_pages(keys) {
         let events = events::by_keys(tx, &page).await?;
-        let resolved = resolve::resolve_and_park(tx, &events, ids, rules, now).await?;
+        let resolved = resolve::resolve_and_park(tx, &events, ids, settings, now).await?;
         report.events += resolved.events as u64;
         report.unreadable += resolved.unreadable as u64;
     }
@@ -217,7 +217,7 @@ async fn resolve_events(
 /// Resolves the prices, coupons and discounts that the subset's objects depend on, and what those depend on.
 async fn resolve_dependencies(
     tx: &mut PgConnection,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
     report: &mut SubsetReport,
 ) -> Result<(), sqlx::Error> {
@@ -242,7 +242,7 @@ async fn resolve_dependencies(
         .bind(&unknown)
         .fetch_all(&mut *tx)
         .await?;
-        resolve_events(tx, &events, None, rules, now, report).await?;
+        resolve_events(tx, &events, None, settings, now, report).await?;
         checked.extend(unknown);
     }
 }

@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::derive::money;
-use crate::store::events::{self, AppliedEvent, EventKey, uncounted};
+use crate::store::events::{self, AppliedEvent, EventKey, not_counted};
 use crate::store::parked::{self, Checked};
 
 /// Events in a page. Their bodies are in memory at once.
@@ -56,7 +56,7 @@ impl Rebuild {
         self.last_event = EventKey::from(&last.envelope);
         record_recent(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|event| event.envelope).collect();
-        let resolved = resolve_and_park(&mut tx, &page, None, &self.store.rules, now).await?;
+        let resolved = resolve_and_park(&mut tx, &page, None, &self.store.settings, now).await?;
         tx.commit().await?;
         self.pages += 1;
         // As the tables grow, not as often as they do.
@@ -85,13 +85,13 @@ pub(super) async fn resolve_and_park(
     tx: &mut PgConnection,
     events: &[Envelope],
     ids: Option<&HashSet<String>>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Resolved, sqlx::Error> {
-    let (affected, unreadable) = resolve_events(tx, events, ids, rules, now).await?;
+    let (affected, unreadable) = resolve_events(tx, events, ids, settings, now).await?;
     let thin: BTreeSet<String> =
         affected.revenue.parked.iter().map(|parked| parked.subject.clone()).collect();
-    let checked = Checked { objects: thin, ..Checked::default() };
+    let checked = Checked { thin_event_objects: thin, ..Checked::default() };
     parked::replace(tx, &checked, &affected.revenue.parked, now).await?;
     Ok(Resolved { events: events.len(), unreadable })
 }
@@ -106,7 +106,7 @@ pub(super) async fn finish_resolving_in(
     let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
     let thin = parked::thin_objects(tx, &objects, &BTreeSet::new()).await?;
-    let checked = Checked { objects, ..Checked::default() };
+    let checked = Checked { thin_event_objects: objects, ..Checked::default() };
     parked::replace(tx, &checked, &thin, now).await
 }
 
@@ -125,13 +125,13 @@ pub(super) async fn resolve_events(
     tx: &mut PgConnection,
     events: &[Envelope],
     ids: Option<&HashSet<String>>,
-    rules: &Rules,
+    settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<(Affected, usize), sqlx::Error> {
-    let Decoded { events, dead } = decode_all(events, rules);
-    uncounted::record_flags(tx, &events, &dead).await?;
+    let Decoded { events, dead } = decode_all(events, settings);
+    not_counted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
-    let mut batch = DecodedBatch::sort(events);
+    let mut batch = DecodedBatch::group(events);
     if let Some(ids) = ids {
         batch.retain(ids);
     }
@@ -139,7 +139,7 @@ pub(super) async fn resolve_events(
         .bind(batch.named_users().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-    Ok((apply::resolve(tx, batch, rules, now).await?, unreadable))
+    Ok((apply::resolve(tx, batch, settings, now).await?, unreadable))
 }
 
 /// Records the events of the page that were applied since the rebuild began: catching up skips them.

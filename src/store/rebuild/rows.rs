@@ -4,7 +4,7 @@ use crate::store::tables::Derived;
 
 /// All rows of the table that are derived, as a query.
 pub(super) fn all(table: &Derived) -> String {
-    format!("select * from {} where {}", table.live(), table.only)
+    format!("select * from {} where {}", table.live(), table.row_filter)
 }
 
 /// Those of the subset: the counterparts of the rows that were derived, and what else belongs to the subset's ids.

@@ -13,13 +13,13 @@ use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
 use crate::store::resolve::facts::Changed;
 use crate::store::resolve::{activity, payments};
-use crate::store::{Rules, sms};
+use crate::store::{StoreSettings, sms};
 
 /// Facts that are in memory at once.
 const PAGE: i64 = 1000;
 
 /// Seeds the facts of all pruned events. Does nothing if nothing was pruned.
-pub(super) async fn seed(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+pub(super) async fn seed(connection: &mut PgConnection, settings: &StoreSettings) -> Result<(), sqlx::Error> {
     if !is_any_pruned(connection).await? {
         return Ok(());
     }
@@ -29,19 +29,19 @@ pub(super) async fn seed(connection: &mut PgConnection, rules: &Rules) -> Result
     shadow::analyze(connection).await?;
     let mut tx = begin_shadow(connection, "begin").await?;
     seed_payments(&mut tx).await?;
-    seed_activity(&mut tx, rules).await?;
+    seed_activity(&mut tx, settings).await?;
     seed_consents(&mut tx).await?;
     tx.commit().await
 }
 
 /// Seeds the facts of the subset in `scope`; returns how many of the events about it were pruned.
-pub(super) async fn seed_subset(tx: &mut PgConnection, rules: &Rules) -> Result<u64, sqlx::Error> {
+pub(super) async fn seed_subset(tx: &mut PgConnection, settings: &StoreSettings) -> Result<u64, sqlx::Error> {
     if !is_any_pruned(tx).await? {
         return Ok(0);
     }
     tx.execute(AssertSqlSafe(copy(&SUBSET))).await?;
     seed_payments(tx).await?;
-    seed_activity(tx, rules).await?;
+    seed_activity(tx, settings).await?;
     seed_consents(tx).await?;
     let pruned: i64 = sqlx::query_scalar(
         "select count(*) from scope s cross join lateral (
@@ -178,7 +178,7 @@ impl From<RowFact> for Row {
 }
 
 /// Counts the copied facts about rows.
-async fn seed_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+async fn seed_activity(tx: &mut PgConnection, settings: &StoreSettings) -> Result<(), sqlx::Error> {
     let mut last = (String::new(), String::new());
     loop {
         let page: Vec<RowFact> = sqlx::query_as(
@@ -200,7 +200,7 @@ async fn seed_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx:
             })
             .collect();
         let mut differences = activity::Differences::new();
-        activity::count_rows(&seeded, &rules.decoding.tables, &mut differences);
+        activity::count_rows(&seeded, &settings.decoding.tables, &mut differences);
         activity::write(tx, &differences).await?;
     }
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::envelope::Source;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::events::{self, EventKey};
 use crate::store::tables::Tables;
@@ -151,12 +151,12 @@ const OF_ONE_OWNER: &str = concat!(
 pub(super) async fn ids_in(
     tx: &mut PgConnection,
     selected: &[SelectedEvent],
-    rules: &Rules,
+    settings: &StoreSettings,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     let mut ids: BTreeSet<String> = selected.iter().filter_map(|event| event.subject.clone()).collect();
     let keys: Vec<EventKey> = selected.iter().map(|event| event.key.clone()).collect();
     let events = events::by_keys(tx, &keys).await?;
-    let Decoded { events, .. } = decode_all(&events, rules);
-    ids.extend(DecodedBatch::sort(events).ids());
+    let Decoded { events, .. } = decode_all(&events, settings);
+    ids.extend(DecodedBatch::group(events).ids());
     Ok(ids)
 }

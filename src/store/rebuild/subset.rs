@@ -8,9 +8,9 @@ use sqlx::{Executor as _, PgConnection};
 use super::resolve::in_pages;
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
-use crate::store::Rules;
+use crate::store::StoreSettings;
 use crate::store::decoded_batch::{DecodedBatch, decode_all};
-use crate::store::events::{self, EventKey, Unreferenced};
+use crate::store::events::{self, EventKey, WithoutObject};
 
 /// Keys of events that are in memory at once.
 const KEYS: i64 = 10_000;
@@ -29,13 +29,13 @@ pub(super) struct Subset {
 pub(super) async fn find_connected(
     tx: &mut PgConnection,
     roots: BTreeSet<String>,
-    rules: &Rules,
+    settings: &StoreSettings,
 ) -> Result<Subset, sqlx::Error> {
-    let (mut to_add, mut unreferenced, mut step) = (roots, Vec::new(), 0);
+    let (mut to_add, mut without_object, mut step) = (roots, Vec::new(), 0);
     while add(tx, &to_add, step).await? > 0 {
         step = follow_references(tx, step).await?;
         let ids = stored_ids(tx).await?;
-        (unreferenced, to_add) = unreferenced_events(tx, &ids, rules).await?;
+        (without_object, to_add) = events_without_object(tx, &ids, settings).await?;
     }
     let ids = stored_ids(tx).await?;
     let mut events: Vec<EventKey> = sqlx::query_as(
@@ -45,7 +45,7 @@ pub(super) async fn find_connected(
     )
     .fetch_all(tx)
     .await?;
-    events.append(&mut unreferenced);
+    events.append(&mut without_object);
     events.sort_unstable();
     events.dedup();
     Ok(Subset { ids, events })
@@ -87,18 +87,19 @@ async fn follow_references(tx: &mut PgConnection, mut step: i32) -> Result<i32, 
 }
 
 /// The events about these ids that no reference leads to, and all ids in them: events without a subject (Stripe's are only
-/// those of types that an earlier version did not read), and events that did not count and do now, which have no fact.
-async fn unreferenced_events(
+/// those of types that an earlier version did not read), and events that were not counted and are admitted now, which have
+/// no fact.
+async fn events_without_object(
     tx: &mut PgConnection,
     ids: &HashSet<String>,
-    rules: &Rules,
+    settings: &StoreSettings,
 ) -> Result<(Vec<EventKey>, BTreeSet<String>), sqlx::Error> {
     let (mut found, mut ids_in_them) = (Vec::new(), BTreeSet::new());
-    let lifted = events::lifted_flags(tx, &rules.decoding.admission).await?;
-    for which in [Unreferenced::WithoutSubject, Unreferenced::Flagged(&lifted)] {
+    let codes = events::now_admitted(tx, &settings.decoding.admission).await?;
+    for which in [WithoutObject::WithoutSubject, WithoutObject::NotCounted(&codes)] {
         let mut last = EventKey::default();
         loop {
-            let mut page = events::unreferenced(tx, which, &last, KEYS).await?;
+            let mut page = events::without_object(tx, which, &last, KEYS).await?;
             let Some(end) = page.last() else { break };
             last = end.key.clone();
             page.retain(|event| {
@@ -107,7 +108,7 @@ async fn unreferenced_events(
             let keys: Vec<EventKey> = page.into_iter().map(|event| event.key).collect();
             for page in in_pages(&keys) {
                 for event in events::by_keys(tx, &page).await? {
-                    let mut batch = DecodedBatch::sort(decode_all([&event], rules).events);
+                    let mut batch = DecodedBatch::group(decode_all([&event], settings).events);
                     batch.retain(ids);
                     if !batch.is_empty() {
                         ids_in_them.append(&mut batch.ids());

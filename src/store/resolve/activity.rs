@@ -78,7 +78,7 @@ pub async fn resolve_logins(
             *first = login;
         }
     }
-    let moved: Vec<Moved> = sqlx::query_as(
+    let retimed: Vec<RetimedLogin> = sqlx::query_as(
         "with reported as (
              select * from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::smallint[])
                  as t (session_id, user_id, logged_in_at, evidence)
@@ -101,35 +101,35 @@ pub async fn resolve_logins(
     .bind(earliest.values().map(|login| login.evidence as i16).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
-    // One that only moved in time counts no more than before, but may be the last login.
-    for one in &moved {
+    // One whose time changed counts no more than before, but may be the last login.
+    for one in &retimed {
         differences.entry(one.user_id).or_default().logins += i64::from(one.is_new_session);
     }
-    recount_weak(tx, &moved, differences).await
+    recount_weak(tx, &retimed, differences).await
 }
 
 /// A login that is new, or whose time has changed.
 #[derive(Debug, sqlx::FromRow)]
-struct Moved {
+struct RetimedLogin {
     user_id: Uuid,
     since: OffsetDateTime,
     until: OffsetDateTime,
     is_new_session: bool,
 }
 
-/// Decides again which logins with weak evidence count, around those that `moved`.
+/// Decides again which logins with weak evidence count, around those in `retimed`.
 async fn recount_weak(
     tx: &mut PgConnection,
-    moved: &[Moved],
+    retimed: &[RetimedLogin],
     differences: &mut Differences,
 ) -> Result<(), sqlx::Error> {
-    if moved.is_empty() {
+    if retimed.is_empty() {
         return Ok(());
     }
     let recounted: Vec<(Uuid, bool)> = sqlx::query_as(RECOUNT_WEAK)
-        .bind(moved.iter().map(|one| one.user_id).collect::<Vec<_>>())
-        .bind(moved.iter().map(|one| one.since).collect::<Vec<_>>())
-        .bind(moved.iter().map(|one| one.until).collect::<Vec<_>>())
+        .bind(retimed.iter().map(|one| one.user_id).collect::<Vec<_>>())
+        .bind(retimed.iter().map(|one| one.since).collect::<Vec<_>>())
+        .bind(retimed.iter().map(|one| one.until).collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
     for (user, counts) in recounted {
@@ -144,14 +144,14 @@ pub(in crate::store) async fn recheck_weak(
     users: &[Uuid],
     moments: &[OffsetDateTime],
 ) -> Result<(), sqlx::Error> {
-    let moved = users.iter().zip(moments).map(|(user_id, at)| Moved {
+    let retimed = users.iter().zip(moments).map(|(user_id, at)| RetimedLogin {
         user_id: *user_id,
         since: *at,
         until: *at,
         is_new_session: false,
     });
     let mut differences = Differences::new();
-    recount_weak(tx, &moved.collect::<Vec<_>>(), &mut differences).await?;
+    recount_weak(tx, &retimed.collect::<Vec<_>>(), &mut differences).await?;
     write(tx, &differences).await
 }
 
@@ -190,7 +190,7 @@ pub fn count_rows(
     }
 }
 
-/// Adds `differences` to the users' counts. Rows of zeros are not first, so that a user named only by a
+/// Adds `differences` to the users' counts. Rows that become all zero are deleted, so that a user named only by a
 /// superseded event leaves no trace.
 pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(), sqlx::Error> {
     if differences.is_empty() {

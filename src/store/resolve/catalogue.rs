@@ -9,15 +9,15 @@ use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, InvoiceLine, Price, StripeObject, Subscription};
 
-/// Loads what `subscriptions` and customer-level `discounts` depend on. Terms that are `known` are not read
+/// Loads what `subscriptions` and customer-level `discounts` depend on. Terms that are `loaded` are not read
 /// again.
 pub async fn load(
     tx: &mut PgConnection,
-    known: Catalogue,
+    loaded: Catalogue,
     subscriptions: &[&Subscription],
     discounts: &[&Discount],
 ) -> Result<Catalogue, sqlx::Error> {
-    let mut catalogue = Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..known };
+    let mut catalogue = Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..loaded };
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))

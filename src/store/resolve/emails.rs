@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::identity_claims::ChangedEvidence;
 use crate::project::identity::{Address, AddressRole, MAX_ADDRESSES};
 
-/// An address, and the event that gave it.
+/// An address, and the event that reported it.
 #[derive(Clone, Debug)]
 pub struct AddressReport {
     /// The address.
@@ -43,9 +43,12 @@ struct WrittenAddress {
 /// Stores addresses, each as the earliest event reported it, and only a customer's earliest ones. The result
 /// depends on the set of events only: an address dropped as too late is reported again by any event that
 /// makes it earlier.
-pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<ChangedEvidence, sqlx::Error> {
+pub async fn write(
+    tx: &mut PgConnection,
+    reports: Vec<AddressReport>,
+) -> Result<ChangedEvidence, sqlx::Error> {
     let mut earliest = BTreeMap::<(String, String), AddressReport>::new();
-    for one in given {
+    for one in reports {
         let key = (one.key().0.to_owned(), one.key().1.to_owned());
         if earliest.get(&key).is_none_or(|other| one.place() < other.place()) {
             earliest.insert(key, one);
@@ -54,7 +57,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
     if earliest.is_empty() {
         return Ok(ChangedEvidence::default());
     }
-    let all = || earliest.values().map(|given| &given.address);
+    let all = || earliest.values().map(|report| &report.address);
     let written: Vec<WrittenAddress> = sqlx::query_as(
         "with reported as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
@@ -86,7 +89,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
     .bind(all().map(|it| it.user_id).collect::<Vec<_>>())
     .bind(all().map(|it| it.given_at).collect::<Vec<_>>())
     .bind(all().map(|it| it.place).collect::<Vec<_>>())
-    .bind(earliest.values().map(|given| given.event_id.as_str()).collect::<Vec<_>>())
+    .bind(earliest.values().map(|report| report.event_id.as_str()).collect::<Vec<_>>())
     .bind(AddressRole::Checkout.as_str())
     .fetch_all(&mut *tx)
     .await?;
@@ -166,7 +169,7 @@ pub async fn load(
 
 /// The confirmed users who have these addresses. Uses the database function that the periodic recompute and
 /// the leads' triggers use too.
-pub async fn holders(
+pub async fn confirmed_users_by_email(
     tx: &mut PgConnection,
     emails: &BTreeSet<String>,
     with_sso: bool,
@@ -180,9 +183,9 @@ pub async fn holders(
             .bind(with_sso)
             .fetch_all(tx)
             .await?;
-    let mut holders = HashMap::<String, Vec<Uuid>>::new();
+    let mut users = HashMap::<String, Vec<Uuid>>::new();
     for (email, user) in rows {
-        holders.entry(email).or_default().push(user);
+        users.entry(email).or_default().push(user);
     }
-    Ok(holders)
+    Ok(users)
 }

@@ -47,14 +47,14 @@ impl Sums {
 pub struct ChangedPayments {
     /// Payments that are new or differ.
     pub written: Vec<Payment>,
-    /// Payments that no longer are (a charge that belongs to an invoice now).
+    /// Payments that no longer exist (a charge that belongs to an invoice now).
     pub removed: Vec<Payment>,
     /// What to add to each customer's sums.
     pub differences: BTreeMap<(String, String), Sums>,
     /// `payment_history` id by payment id, of those written.
     pub history_ids: HashMap<String, Uuid>,
     /// Payments that are or were larger than a four-byte integer.
-    pub large: BTreeSet<String>,
+    pub exceeding_int4: BTreeSet<String>,
 }
 
 impl ChangedPayments {
@@ -69,12 +69,15 @@ pub async fn resolve(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) -> Result<ChangedPayments, sqlx::Error> {
-    let touched: BTreeSet<String> =
-        changed.iter().filter(|(_, fact)| is_payment(&fact.after)).map(|(id, _)| id.clone()).collect();
+    let touched: BTreeSet<String> = changed
+        .iter()
+        .filter(|(_, fact)| affects_payments_only(&fact.after))
+        .map(|(id, _)| id.clone())
+        .collect();
     if touched.is_empty() {
         return Ok(ChangedPayments::default());
     }
-    let Reach { objects, payments: stored } = reach(tx, &touched).await?;
+    let ConnectedObjects { objects, payments: stored } = load_connected(tx, &touched).await?;
     let resolved: BTreeMap<String, Payment> = connected(objects)
         .iter()
         .flat_map(|set| payments::resolve(set))
@@ -85,8 +88,8 @@ pub async fn resolve(
     Ok(changes)
 }
 
-/// Whether `object` is only part of a payment.
-pub(in crate::store) const fn is_payment(object: &StripeObject) -> bool {
+/// Whether a change of `object` affects payments and no subscription's value.
+pub(in crate::store) const fn affects_payments_only(object: &StripeObject) -> bool {
     matches!(
         object,
         StripeObject::Invoice(_)
@@ -99,8 +102,8 @@ pub(in crate::store) const fn is_payment(object: &StripeObject) -> bool {
     )
 }
 
-/// The ids that belong to the same payment as this object, in both directions.
-pub(in crate::store) fn edges(state: &StripeObject) -> impl Iterator<Item = (String, String)> {
+/// The links of this object to the others of its payment, in both directions.
+pub(in crate::store) fn links_both_ways(state: &StripeObject) -> impl Iterator<Item = (String, String)> {
     let id = state.id();
     let others = payments::links(state).into_iter();
     others.flat_map(move |other| [(id.to_owned(), other.clone()), (other, id.to_owned())])
@@ -108,41 +111,44 @@ pub(in crate::store) fn edges(state: &StripeObject) -> impl Iterator<Item = (Str
 
 /// The objects of some payments, and the payments as stored.
 #[derive(Default)]
-struct Reach {
+struct ConnectedObjects {
     objects: BTreeMap<String, StripeObject>,
     payments: BTreeMap<String, Payment>,
 }
 
 /// An id with its object or payment.
-type Reached = (String, Option<Json<StripeObject>>, Option<Json<Payment>>);
+type ConnectedRow = (String, Option<Json<StripeObject>>, Option<Json<Payment>>);
 
 /// Every id is looked up by index, whatever the table statistics say.
-async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Reach, sqlx::Error> {
-    let rows: Vec<Reached> = sqlx::query_as(
-        "with recursive reach (id) as (
+async fn load_connected(
+    tx: &mut PgConnection,
+    touched: &BTreeSet<String>,
+) -> Result<ConnectedObjects, sqlx::Error> {
+    let rows: Vec<ConnectedRow> = sqlx::query_as(
+        "with recursive connected (id) as (
              select unnest($1::text[])
              union
-             select l.other from reach r
-             cross join lateral (select l.other from stripe_links l where l.id = r.id offset 0) l
+             select l.other from connected c
+             cross join lateral (select l.other from stripe_links l where l.id = c.id offset 0) l
          )
-         select r.id, f.state, p.state from reach r
+         select c.id, f.state, p.state from connected c
          left join lateral (
              select f.state from stripe_facts f
-             where f.id = r.id and f.kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
+             where f.id = c.id and f.kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
                                               'found_payment')
              offset 0
          ) f on true
-         left join lateral (select p.state from payments p where p.id = r.id offset 0) p on true",
+         left join lateral (select p.state from payments p where p.id = c.id offset 0) p on true",
     )
     .bind(touched.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut reach = Reach::default();
+    let mut loaded = ConnectedObjects::default();
     for (id, object, payment) in rows {
-        reach.objects.extend(object.map(|Json(object)| (id.clone(), object)));
-        reach.payments.extend(payment.map(|Json(payment)| (id, payment)));
+        loaded.objects.extend(object.map(|Json(object)| (id.clone(), object)));
+        loaded.payments.extend(payment.map(|Json(payment)| (id, payment)));
     }
-    Ok(reach)
+    Ok(loaded)
 }
 
 /// The connected components of the objects: one per payment.
@@ -175,22 +181,22 @@ fn compare(resolved: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Pay
             continue;
         }
         if let Some(before) = before {
-            changes.count(&before, -1);
+            changes.add_difference(&before, -1);
         }
-        changes.count(&payment, 1);
+        changes.add_difference(&payment, 1);
         changes.written.push(payment);
     }
     for payment in stored.into_values() {
-        changes.count(&payment, -1);
+        changes.add_difference(&payment, -1);
         changes.removed.push(payment);
     }
     changes
 }
 
 impl ChangedPayments {
-    fn count(&mut self, payment: &Payment, sign: i64) {
+    fn add_difference(&mut self, payment: &Payment, sign: i64) {
         if payment.is_large() {
-            self.large.insert(payment.id.clone());
+            self.exceeding_int4.insert(payment.id.clone());
         }
         let key = (payment.customer.clone(), payment.currency.clone());
         self.differences.entry(key).or_default().add(&Sums {

@@ -26,7 +26,10 @@ impl UserStates {
         emails: &BTreeSet<String>,
         with_sso: bool,
     ) -> Result<Self, sqlx::Error> {
-        let mut users = Self { confirmed: emails::holders(tx, emails, with_sso).await?, ..Self::default() };
+        let mut users = Self {
+            confirmed: emails::confirmed_users_by_email(tx, emails, with_sso).await?,
+            ..Self::default()
+        };
         let matched = users.confirmed.values().flatten().copied();
         let ids: Vec<Uuid> =
             ids.iter().copied().chain(matched).collect::<BTreeSet<_>>().into_iter().collect();
@@ -62,7 +65,7 @@ impl UserStates {
     }
 
     /// The users that exist.
-    pub fn present(&self) -> impl Iterator<Item = Uuid> {
+    pub fn existing(&self) -> impl Iterator<Item = Uuid> {
         self.present.iter().copied()
     }
 
@@ -80,7 +83,7 @@ impl UserStates {
 
     /// The users whose confirmed address this is.
     #[must_use]
-    pub fn confirmed(&self, email: &str) -> Vec<Uuid> {
+    pub fn users_with_confirmed_email(&self, email: &str) -> Vec<Uuid> {
         self.confirmed.get(email).cloned().unwrap_or_default()
     }
 }

@@ -22,7 +22,7 @@ fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
 }
 
 /// The reported positions that have a winner already.
-pub(in crate::store) async fn with_winner(
+pub(in crate::store) async fn decided_positions(
     tx: &mut PgConnection,
     reported: &[Reported<StripeObject>],
 ) -> Result<HashSet<(String, HistoryPosition)>, sqlx::Error> {
@@ -31,7 +31,7 @@ pub(in crate::store) async fn with_winner(
     if versioned.is_empty() {
         return Ok(HashSet::new());
     }
-    let with_winner: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
+    let decided_positions: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
         "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
          cross join lateral (
              select from stripe_versions v
@@ -44,7 +44,7 @@ pub(in crate::store) async fn with_winner(
     .fetch_all(tx)
     .await?;
     let position = |is_final, occurred_at| HistoryPosition { is_final, number: None, occurred_at };
-    Ok(with_winner.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
+    Ok(decided_positions.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
 }
 
 /// A version that is new or has changed.
@@ -111,8 +111,9 @@ pub(in crate::store) fn recompute_from<'a>(
     since
 }
 
-/// An object belongs to the customer that it names now, with all of its history.
-pub(in crate::store) fn add_moved(
+/// Adds the customers that an object named before and names now, if they differ: it belongs to the latter with all of
+/// its history.
+pub(in crate::store) fn add_changed_customers(
     since: &mut RecomputeFrom,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) {
@@ -222,14 +223,14 @@ async fn discounted_in_other_currencies(
     .await
 }
 
-/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `schedule`.
+/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `recompute_times`.
 pub(in crate::store) fn due(
     mut since: RecomputeFrom,
-    schedule: &HashMap<String, OffsetDateTime>,
+    recompute_times: &HashMap<String, OffsetDateTime>,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> RecomputeFrom {
-    for (customer, at) in schedule.iter().filter(|(customer, _)| customers.contains(*customer)) {
+    for (customer, at) in recompute_times.iter().filter(|(customer, _)| customers.contains(*customer)) {
         if *at <= now || since.contains_key(customer) {
             add(&mut since, customer, at.unix_timestamp());
         }
@@ -256,11 +257,11 @@ impl From<LoadedVersion> for Version {
     }
 }
 
-/// Loads the history of each customer, and the catalogue it depends on, of which some is `known`.
+/// Loads the history of each customer, and the catalogue it depends on, of which some is `loaded`.
 pub async fn load(
     tx: &mut PgConnection,
     since: &RecomputeFrom,
-    known: Catalogue,
+    loaded: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
     let mut need_invoices = BTreeSet::new();
@@ -302,7 +303,7 @@ pub async fn load(
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
-    let catalogue = catalogue::load(tx, known, &subscriptions, &discounts).await?;
+    let catalogue = catalogue::load(tx, loaded, &subscriptions, &discounts).await?;
     let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
     need_invoices.extend(discounted.into_iter().map(ToOwned::to_owned));
     add_invoices(tx, &mut histories, &need_invoices).await?;

@@ -38,7 +38,7 @@ pub(in crate::store) async fn forget(
     .fetch_all(&mut *tx)
     .await?;
     let keys: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
-    prune::empty_these(tx, &keys, now).await?;
+    prune::prune_events(tx, &keys, now).await?;
     let (forgotten, kept): (i64, Vec<String>) = sqlx::query_as(
         "with theirs as (
              select sid, number from ingest.sms_facts where sid = any ($1)

@@ -15,7 +15,7 @@ use memberflow::clock::Clock;
 use memberflow::dev::demo;
 use memberflow::envelope::Envelope;
 use memberflow::ops::fixture::{self, Scenario, SignsUp};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::{Map, Value};
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
@@ -44,8 +44,8 @@ impl FixtureRun {
         let database = TestDatabase::migrated().await;
         let folder = Path::new("fixtures");
         demo::insert_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
-        let rules = Rules::new(&crate::support::config(database.url()));
-        let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
+        let settings = StoreSettings::new(&crate::support::config(database.url()));
+        let store = Store::new(database.pool.clone(), Clock::fixed(now), settings);
         let app = Self { database, store, scenarios };
         app.sign_up(SignsUp::Before).await;
         app

@@ -121,13 +121,13 @@ pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Ve
     asked_by(async {
         pending::insert(pool, &events).await.unwrap();
         let mut held = memberflow::database::begin(pool).await.unwrap();
-        let limits = pending::Limits { max_events: 500, max_bytes: 1 << 20 };
-        let claimed = pending::claim(&mut held, limits).await.unwrap();
-        assert!(pending::lock(&mut held, &claimed).await.unwrap().iter().all(|is_locked| *is_locked));
-        pending::count_attempt(&mut *held, &claimed, 1).await.unwrap();
-        assert!(pending::lock_counted(&mut held, &claimed).await.unwrap().iter().all(|is_locked| *is_locked));
-        let applied = app.store.apply_pending(Some(held), &claimed).await.unwrap();
-        assert!(app.store.next_retry().await.unwrap().is_none());
+        let limits = pending::LockLimits { max_events: 500, max_bytes: 1 << 20 };
+        let locked = pending::lock_due(&mut held, limits).await.unwrap();
+        assert!(pending::lock(&mut held, &locked).await.unwrap().iter().all(|is_locked| *is_locked));
+        pending::adjust_attempts(&mut *held, &locked, 1).await.unwrap();
+        assert!(pending::lock_counted(&mut held, &locked).await.unwrap().iter().all(|is_locked| *is_locked));
+        let applied = app.store.apply_pending(Some(held), &locked).await.unwrap();
+        assert!(app.store.begin_retry().await.unwrap().is_none());
         assert_eq!(applied.new, events.len());
     })
     .await

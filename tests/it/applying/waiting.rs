@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use memberflow::clock::Clock;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::json;
 use time::Duration;
 use uuid::Uuid;
@@ -20,8 +20,8 @@ async fn batch_that_waited_derives_the_moment_it_got_the_lock() {
     let user = Uuid::from_u128(1);
     app.sign_up(user, "ann@example.com").await;
     let clock = Clock::fixed(NOW);
-    let rules = Rules::new(&crate::support::config(app.database.url()));
-    let store = Store::new(app.database.pool.clone(), clock.clone(), rules);
+    let settings = StoreSettings::new(&crate::support::config(app.database.url()));
+    let store = Store::new(app.database.pool.clone(), clock.clone(), settings);
     let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
     sqlx::query("select pg_advisory_xact_lock($1)")
         .bind(PROJECTION_LOCK)

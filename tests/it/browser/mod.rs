@@ -31,7 +31,7 @@ use memberflow::console::signing_in::links;
 use memberflow::http::connection_limit::{ConnectionLimit, connections_max};
 use memberflow::http::listener;
 use memberflow::lifecycle::Lifecycle;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use tokio::net::TcpListener;
 
 use self::chromium::Chromium;
@@ -62,7 +62,7 @@ impl Console {
         config.console_url = Some(format!("http://{address}"));
         let lifecycle = Lifecycle::default();
         let clock = Clock::fixed(NOW);
-        let store = Store::new(app.database.pool.clone(), clock.clone(), Rules::new(&config));
+        let store = Store::new(app.database.pool.clone(), clock.clone(), StoreSettings::new(&config));
         let routes = console::routes(store, clock, &config, &lifecycle);
         let limit = ConnectionLimit::new(connections_max());
         let serving = listener::serve(listener, routes, limit, config.read_timeout, lifecycle.clone());

@@ -33,7 +33,7 @@ use memberflow::console;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
 use memberflow::lifecycle::Lifecycle;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
@@ -115,7 +115,7 @@ pub async fn read(pool: &PgPool, path: &str) -> String {
 impl Browser {
     /// Not signed in, at `now`.
     fn at(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Self {
-        let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(config));
+        let store = Store::new(pool.clone(), Clock::fixed(now), StoreSettings::new(config));
         Self::of(console::routes(store, Clock::fixed(now), config, &Lifecycle::default()))
     }
 

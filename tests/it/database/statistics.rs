@@ -2,7 +2,7 @@
 
 use memberflow::clock::Clock;
 use memberflow::database::connect;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use tokio::task::yield_now;
 
 use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
@@ -31,7 +31,7 @@ async fn stale_statistics_still_use_indexes() {
     .await;
     let config = crate::support::config(app.database.url());
     let pool = connect(&config).unwrap();
-    let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    let store = Store::new(pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
     for status in ["active", "past_due", "canceled"] {
         let events = (0..CUSTOMERS).map(|n| {
             let (id, cus, sub) = (format!("evt_{n}_{status}"), format!("cus_{n}"), format!("sub_{n}"));

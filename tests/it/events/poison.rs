@@ -152,7 +152,7 @@ async fn counted_attempt_waits_for_the_row_lock() {
     let app = TestApp::begin().await;
     queue(&app, &[]).await;
     app.execute("update ingest.events set alone = true").await;
-    let due = app.store.next_retry().await.unwrap().unwrap();
+    let due = app.store.begin_retry().await.unwrap().unwrap();
     let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
     sqlx::query("select from ingest.events for update").execute(&mut *holder).await.unwrap();
     let store = app.store.clone();

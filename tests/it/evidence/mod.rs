@@ -7,7 +7,7 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -44,11 +44,11 @@ async fn assert_rebuilt_alike(store: &Store) {
     assert_eq!(report.differing_rows(), 0);
 }
 
-/// A store on the same database with other rules.
+/// A store on the same database with other settings.
 fn with(app: &TestApp, change: impl Fn(&mut Config)) -> Store {
     let mut config = crate::support::config(app.database.url());
     change(&mut config);
-    Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
+    Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config))
 }
 
 fn session(id: &str, status: &str, payment: &str, reference: Option<Uuid>, email: &str) -> Value {

@@ -9,7 +9,7 @@ use memberflow::config::Config;
 use memberflow::envelope::Source;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
@@ -99,7 +99,7 @@ impl Audit<'_> {
 
     /// Each applied once: what the events make of empty tables is what the tables say.
     async fn of_a_rebuild(&self) -> Vec<String> {
-        let store = Store::new(self.pool.clone(), self.clock.clone(), Rules::new(&self.config));
+        let store = Store::new(self.pool.clone(), self.clock.clone(), StoreSettings::new(&self.config));
         let mut shown = Vec::new();
         let show = |difference| {
             shown.push(format!("not what the events make: {difference:?}"));
@@ -125,7 +125,8 @@ impl Audit<'_> {
 
     /// The tables match the model at its moment.
     async fn of_the_histories(&self) -> Vec<String> {
-        let store = Store::new(self.pool.clone(), Clock::fixed(moment(NOW)), Rules::new(&self.config));
+        let store =
+            Store::new(self.pool.clone(), Clock::fixed(moment(NOW)), StoreSettings::new(&self.config));
         recompute(&store, &self.pool).await;
         let mut said = tables::read(&self.pool).await;
         // The processes' clock is the real one: what it has ended since then is in the ledger, too.

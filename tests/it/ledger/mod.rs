@@ -40,8 +40,8 @@ fn half_off(id: &str, days: i64) -> Value {
     })
 }
 
-/// The believed movements: `customer day kind delta after cause`, with `clock` for no cause.
-async fn believed(app: &TestApp) -> Vec<String> {
+/// The current movements: `customer day kind delta after cause`, with `clock` for no cause.
+async fn current_movements(app: &TestApp) -> Vec<String> {
     let rows = app
         .rows(
             "select customer_id, extract(epoch from effective_at)::bigint as at, kind, delta, mrr_after,
@@ -61,7 +61,7 @@ async fn believed(app: &TestApp) -> Vec<String> {
         .collect()
 }
 
-/// Fails where the believed movements do not add up to the present MRR of every customer and currency, or
+/// Fails where the current movements do not add up to the present MRR of every customer and currency, or
 /// do not follow from each other.
 async fn assert_adds_up(app: &TestApp, when: &str) {
     let differing = app

@@ -104,13 +104,13 @@ async fn rows_locked_by_earlier_consumer_are_skipped() {
         bound(ACCEPT, &event(&name(number))).execute(pool).await.unwrap();
     }
     let (held, taken) = take(pool, 1).await;
-    let moving = timeout(Duration::from_secs(30), app.store.move_earlier());
+    let moving = timeout(Duration::from_secs(30), app.store.drain_legacy_tables());
     assert_eq!(moving.await.expect("nobody is waited for").unwrap(), 1);
     assert_eq!(apply(pool, &taken).await, 1);
-    assert_eq!(app.store.move_earlier().await.unwrap(), 0);
+    assert_eq!(app.store.drain_legacy_tables().await.unwrap(), 0);
     held.rollback().await.unwrap();
     // It did not survive, so its row is there again, and its event is known.
-    assert_eq!(app.store.move_earlier().await.unwrap(), 1);
+    assert_eq!(app.store.drain_legacy_tables().await.unwrap(), 1);
     let states = app.rows("select event_id, state from ingest.events order by event_id").await;
     let expected = [(name(0), "applied"), (name(1), "pending")];
     assert_eq!(states, expected.map(|(id, state)| json!({"event_id": id, "state": state})));
@@ -140,7 +140,7 @@ async fn failed_and_dead_events_move_with_their_state() {
     for id in ["evt_dead", "evt_failed"] {
         bound(DEAD_LETTER, &event(id)).execute(pool).await.unwrap();
     }
-    assert_eq!(app.store.move_earlier().await.unwrap(), 5);
+    assert_eq!(app.store.drain_legacy_tables().await.unwrap(), 5);
     let moved = "select event_id, state, attempts, alone, reason, dead_at = '2026-01-02' as dated
                  from ingest.events where source = 'stripe' order by event_id";
     let row = |id: &str, state: &str, attempts: i32, reason: Value, dated: Value| {
@@ -159,7 +159,7 @@ async fn failed_and_dead_events_move_with_their_state() {
     let soon = "select count(*) from ingest.events
                 where state = 'pending' and next_attempt_at > now() + interval '5 min'";
     assert_eq!(number(pool, soon).await, 0);
-    assert_eq!(app.store.move_earlier().await.unwrap(), 0);
+    assert_eq!(app.store.drain_legacy_tables().await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use memberflow::ops::fixture;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
 use memberflow::project::stripe::StripeMode;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ fn store_on(database: TestDatabase, mode: Option<StripeMode>, account: Option<&s
 fn store(database: &TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> Store {
     let account = account.map(ToOwned::to_owned);
     let config = Config { stripe_mode: mode, stripe_account: account, ..Config::new(database.url()) };
-    Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
+    Store::new(database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config))
 }
 
 /// Both cases from their files.

@@ -5,7 +5,7 @@ use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase;
 use memberflow::project::supabase::{ActivityTables, reduced};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -119,7 +119,10 @@ async fn odd_population() -> TestApp {
     let tables =
         entries.iter().fold(ActivityTables::default(), |all, entry| all.with(entry.parse().unwrap()));
     let config = Config { activity_tables: tables, ..crate::support::config(app.database.url()) };
-    TestApp { store: Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config)), ..app }
+    TestApp {
+        store: Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config)),
+        ..app
+    }
 }
 
 async fn fill(app: &TestApp) {
@@ -199,7 +202,7 @@ async fn row_counts_equal_by_event_import_and_reconcile() {
 
     app.execute("delete from ingest.row_facts").await;
     app.execute("delete from ingest.activity").await;
-    let tables = &app.store.rules().decoding.tables;
+    let tables = &app.store.settings().decoding.tables;
     for relation in [
         "storage.objects",
         "public.tracks",

@@ -18,7 +18,7 @@ use memberflow::ops::fixture::SignsUp;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
 use memberflow::store::rebuild::{RebuildError, RowDifference};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -96,7 +96,11 @@ impl PopulatedApp {
 }
 
 fn store(database: &TestDatabase, now: OffsetDateTime) -> Store {
-    Store::new(database.pool.clone(), Clock::fixed(now), Rules::new(&crate::support::config(database.url())))
+    Store::new(
+        database.pool.clone(),
+        Clock::fixed(now),
+        StoreSettings::new(&crate::support::config(database.url())),
+    )
 }
 
 async fn apply(store: &Store, events: Vec<Envelope>) {

@@ -51,7 +51,7 @@ async fn drift_is_printed_fixed_and_sets_exit_code() {
         stdout.contains("objects that differ: 2; `memberflow reconcile stripe --fix` fixes them"),
         "{stdout}"
     );
-    assert!(stderr.starts_with("reconcile: flagged objects\nreconcile: /products\n"), "{stderr}");
+    assert!(stderr.starts_with("reconcile: unresolved objects\nreconcile: /products\n"), "{stderr}");
 
     let (code, stdout, _) = run(&settings, "reconcile stripe --limit 1").await;
     assert!(code == 6 && stdout.contains("… and 1 more; --json shows them all"), "{stdout}");

@@ -8,7 +8,7 @@ use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase::{self, DriftedValue, FixedBy, Report};
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::backfill::ImportScope;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -214,7 +214,7 @@ async fn configured_tables_are_compared() {
         activity_tables: ActivityTables::default().with(table).with(further),
         ..crate::support::config(app.database.url())
     };
-    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
     app.execute("create table public.audio_tracks (id bigint primary key, owner uuid, kind text)").await;
     app.execute("create table public.letters (id bigint primary key, owner uuid)").await;
     let backfill =

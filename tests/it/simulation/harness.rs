@@ -3,7 +3,7 @@
 use memberflow::clock::Clock;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use sqlx::AssertSqlSafe;
 
 use super::acts;
@@ -34,7 +34,7 @@ impl Harness {
         config.queue_prefix = names.prefix.clone();
         config.batch_max_events = BATCH_MAX_EVENTS;
         let lifecycle = Lifecycle::default();
-        let store = Store::new(database.pool.clone(), Clock::fixed(moment(NOW)), Rules::new(&config));
+        let store = Store::new(database.pool.clone(), Clock::fixed(moment(NOW)), StoreSettings::new(&config));
         let open = |config: &memberflow::config::Config| {
             Queue::open(config, database.pool.clone(), database.pool.clone(), &lifecycle)
         };

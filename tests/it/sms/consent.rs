@@ -6,7 +6,7 @@ use memberflow::envelope::{Envelope, twilio};
 use memberflow::ops::members;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::json;
 use time::Duration;
 use time::format_description::well_known::Rfc2822;
@@ -139,7 +139,7 @@ async fn only_configured_consent_tables_follow() {
     let app = with_columns().await;
     let config =
         Config { sms_consent_tables: vec!["leads".to_owned()], ..crate::support::config(app.database.url()) };
-    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
     store.apply(&[incoming(1, 1, "STOP")]).await.unwrap();
     assert_eq!(columns(&app).await, "f/t/f true");
 }

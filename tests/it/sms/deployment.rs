@@ -2,7 +2,7 @@
 
 use memberflow::clock::Clock;
 use memberflow::store::migrate::{self, MigrateOptions};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use sqlx::AssertSqlSafe;
 
 use super::{OURS, THEIRS, callback, incoming, sid};
@@ -19,8 +19,8 @@ async fn deployed(more: &str) -> TestApp {
     for _ in 0..2 {
         migrate::run(&database.options(), MigrateOptions::default()).await.unwrap();
     }
-    let rules = Rules::new(&crate::support::config(database.url()));
-    let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
+    let settings = StoreSettings::new(&crate::support::config(database.url()));
+    let store = Store::new(database.pool.clone(), Clock::fixed(NOW), settings);
     TestApp { database, store }
 }
 

@@ -4,7 +4,7 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::parked;
 use memberflow::project::twilio::words;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 
 use super::{OURS, THEIRS, callback, event, event_of, incoming, member_with_phone, sid, text};
 use crate::support::app::{NOW, TestApp};
@@ -169,7 +169,7 @@ async fn other_account_is_stored_and_not_counted() {
         twilio_account_sid: Some(TWILIO_ACCOUNT.to_owned()),
         ..crate::support::config(app.database.url())
     };
-    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
     let other = "AC00000000000000000000000000000002";
     store.apply(&[event_of(other, 1, 1, &[("MessageStatus", "sent"), ("To", THEIRS)])]).await.unwrap();
     let flag = "select not_counted as t from ingest.inbox";

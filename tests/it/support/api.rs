@@ -8,7 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use memberflow::api::{ApiState, routes};
 use memberflow::clock::Clock;
 use memberflow::ops::doctor::Doctor;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -22,7 +22,7 @@ pub const TOKEN: &str = "a-long-random-token";
 pub fn api_at(pool: &PgPool, token: Option<&str>, now: OffsetDateTime) -> Router {
     let admin_token = token.map(|token| SecretString::from(token.to_owned()));
     let config = super::config(String::new());
-    let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(&config));
+    let store = Store::new(pool.clone(), Clock::fixed(now), StoreSettings::new(&config));
     routes(ApiState { store, clock: Clock::fixed(now), admin_token, doctor: Arc::new(Doctor::new(&config)) })
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use memberflow::clock::Clock;
 use memberflow::envelope::{Envelope, peek};
-use memberflow::store::{Applied, Rules, Store};
+use memberflow::store::{Applied, Store, StoreSettings};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -78,8 +78,8 @@ impl TestApp {
 }
 
 fn store_at(database: &TestDatabase, now: OffsetDateTime) -> Store {
-    let rules = Rules::new(&super::config(database.url()));
-    Store::new(database.pool.clone(), Clock::fixed(now), rules)
+    let settings = StoreSettings::new(&super::config(database.url()));
+    Store::new(database.pool.clone(), Clock::fixed(now), settings)
 }
 
 /// A Stripe event of `kind` about `object`, `second`s after [`BEGIN`].

@@ -50,7 +50,7 @@ const LEFT_OUT: [&str; 16] = [
 const OWN_DECISIONS: [(&str, &str); 2] =
     [("ingest.inbox", "source <> 'internal'"), ("ingest.customer_emails", "object_id not like 'match/%'")];
 
-/// What was believed in between depends on the order in which things became known; what is believed does not.
+/// Superseded movements depend on the order in which things became known; the current ones do not.
 const BELIEFS: [(&str, &str); 4] = [
     ("public.mrr_movements", "superseded_at is null"),
     ("ingest.mrr_totals", "movements <> 0"),

@@ -16,7 +16,7 @@ use memberflow::lifecycle::Lifecycle;
 use memberflow::ops::doctor::Doctor;
 use memberflow::queue::Queue;
 use memberflow::receive::{self, Dependencies, Endpoints};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use memberflow::telemetry;
 use memberflow::verify::secrets::{split_stripe, split_supabase, split_twilio};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
@@ -79,7 +79,7 @@ impl TestReceiver {
         let health = Health::new(readiness, lifecycle.clone(), telemetry::metrics().unwrap());
         let dependencies = Dependencies { queue, clock: Clock::fixed(NOW), lifecycle: lifecycle.clone() };
         let endpoints = Endpoints::new(&config, dependencies).unwrap();
-        let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+        let store = Store::new(database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
         let doctor = Arc::new(Doctor::new(&config));
         let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token, doctor });

@@ -7,7 +7,7 @@ use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::backfill::ImportScope;
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::{Value, json};
 
 use super::{ANN, BOB, installed, taken, waiting};
@@ -25,7 +25,7 @@ fn map() -> ActivityTables {
 async fn begin() -> TestApp {
     let mut app = TestApp::begin().await;
     let config = Config { activity_tables: map(), ..crate::support::config(app.database.url()) };
-    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), StoreSettings::new(&config));
     app.execute(TRACKS).await;
     app.sign_up(ANN, "ann@example.org").await;
     app.sign_up(BOB, "bob@example.org").await;

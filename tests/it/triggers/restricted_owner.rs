@@ -8,7 +8,7 @@ use memberflow::clock::Clock;
 use memberflow::ops::triggers::{self, Outcome, TriggersError};
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::migrate::{self, MigrateOptions};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool};
@@ -80,7 +80,7 @@ async fn whole_stay(superuser: &PgPool, owner: &PgConnectOptions) {
         tx.execute(statement).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&crate::support::config("")));
+    let store = Store::new(pool.clone(), Clock::fixed(NOW), StoreSettings::new(&crate::support::config("")));
     let applied = store.apply(&taken(&pool).await).await.unwrap();
     assert_eq!((applied.new, applied.dead), (USE.len(), 0));
     let metrics = sqlx::query_scalar::<_, serde_json::Value>(

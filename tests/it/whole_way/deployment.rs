@@ -7,7 +7,7 @@ use std::time::Duration;
 use memberflow::clock::Clock;
 use memberflow::dev::demo;
 use memberflow::ops::fixture::{self, FixtureEvent, Scenario, SignsUp};
-use memberflow::store::{Rules, Store};
+use memberflow::store::{Store, StoreSettings};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::time::{Instant, sleep};
@@ -137,8 +137,8 @@ impl Deployment {
     }
 
     fn store(&self) -> Store {
-        let rules = Rules::new(&crate::support::config(self.database.url()));
-        Store::new(self.database.pool.clone(), Clock::fixed(NOW), rules)
+        let settings = StoreSettings::new(&crate::support::config(self.database.url()));
+        Store::new(self.database.pool.clone(), Clock::fixed(NOW), settings)
     }
 
     /// The tables after applying the events directly, in order.

@@ -9,7 +9,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Internal, Snapshot};
 use crate::project::stripe::snapshot::ApiObject;
 use crate::project::stripe::{FieldDifference, StripeObject, differences};
-use crate::store::known::{Fact, Known};
+use crate::store::stored_objects::{Fact, StoredObject};
 
 /// The type of events that hold a snapshot.
 pub const SNAPSHOT: &str = "snapshot";
@@ -62,17 +62,17 @@ pub(super) struct ReadFrom {
     pub account: Option<String>,
 }
 
-/// Compares an object of the API with what is `known` of it. `None` if nothing differs. Of a forgotten person the emptied
+/// Compares an object of the API with what is `stored` of it. `None` if nothing differs. Of a forgotten person the emptied
 /// fields are not compared, and no snapshot is stored: it would hold the person's name and addresses.
 pub(super) fn compare(
     object: &Value,
     shown: &ApiObject,
-    known: Option<&Known>,
+    stored: Option<&StoredObject>,
     is_forgotten: bool,
     read_from: &ReadFrom,
 ) -> Option<Compared> {
-    let fact = known.and_then(|known| known.fact.as_ref());
-    let mut fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
+    let fact = stored.and_then(|stored| stored.fact.as_ref());
+    let mut fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, stored));
     fields.retain(|difference| !(is_forgotten && is_emptied(&difference.field)));
     if fact.is_some() && fields.is_empty() {
         return None;
@@ -102,8 +102,8 @@ fn is_emptied(field: &str) -> bool {
     field.split(['.', '[']).next().is_some_and(|name| EMPTIED.contains(&name))
 }
 
-fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<FieldDifference> {
-    let is_parked = |reason: &str| known.is_some_and(|known| known.parked.contains(reason));
+fn fields(fact: &Fact, shown: &ApiObject, stored: Option<&StoredObject>) -> Vec<FieldDifference> {
+    let is_parked = |reason: &str| stored.is_some_and(|stored| stored.parked.contains(reason));
     let strictly = is_parked("unresolved_discount") || is_parked("estimated_mrr");
     let mut fields = differences(&fact.state, &shown.state, strictly);
     let mut flag = |field: &str, here: Value| {

@@ -118,7 +118,7 @@ impl ReconcileError {
     }
 }
 
-/// Compares all objects of the API with the facts: first the flagged ones, then list by list, page by page.
+/// Compares all objects of the API with the facts: first the unresolved ones, then list by list, page by page.
 /// `show` gets each object that differs.
 pub async fn run(
     store: &Store,

@@ -135,7 +135,7 @@ async fn compare(
     let mut compared = Compared::default();
     // One snapshot for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
-    let tables = &store.rules().decoding.tables;
+    let tables = &store.settings().decoding.tables;
     let fixed = leads::checks().into_iter().chain(members::checks(tables)).chain([
         campaigns::check(),
         tickets::check(),

@@ -124,7 +124,7 @@ impl Change {
             },
             object: state(self.state),
             previous: self.old_state.map(Value::String),
-            corrects_after: None,
+            departures_before: None,
         }))
     }
 

@@ -6,9 +6,9 @@
 //! of events only. For objects whose history the MRR ledger needs, every position is decided that way and its
 //! winner stored as a version; the fact is the last of them.
 
+mod resolvable;
 mod rows;
 mod stripe;
-mod versioned;
 mod winners;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -17,7 +17,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-pub(in crate::store) use self::versioned::Versioned;
+pub(in crate::store) use self::resolvable::Resolvable;
 pub(in crate::store) use self::winners::Winner;
 use self::winners::{add_imported, decide_winners, latest, take_identity_claims};
 use super::identity_claims::ClaimReport;
@@ -82,7 +82,7 @@ pub struct Resolved {
     /// The identity claims of objects with a history, the last of each second.
     pub identity_claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
-    pub thin: BTreeSet<String>,
+    pub resolved_thin: BTreeSet<String>,
 }
 
 /// Resolves the batch's reports of Stripe objects; `links` say which belong together.
@@ -95,13 +95,14 @@ pub async fn resolve_stripe(
     if reported.is_empty() {
         return Ok(Resolved::default());
     }
-    let stripe::StoredFacts { facts: stored, mut thin } = stripe::load(tx, &subjects(&reported)).await?;
-    let with_winner = versions::with_winner(tx, &reported).await?;
+    let stripe::StoredFacts { facts: stored, parked_as_thin } =
+        stripe::load(tx, &subjects(&reported)).await?;
+    let decided_positions = versions::decided_positions(tx, &reported).await?;
     let sticky = stripe::sticky(&reported);
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
-    let mut winners = decide_winners(tx, reported, &stored, &with_winner, settings, of_stripe).await?;
+    let mut winners = decide_winners(tx, reported, &stored, &decided_positions, settings, of_stripe).await?;
     let identity_claims = take_identity_claims(&mut winners);
     let revised = versions::write(tx, &winners).await?;
     let mut winners = add_imported(latest(winners, &stored), imported, &stored);
@@ -117,9 +118,10 @@ pub async fn resolve_stripe(
     let mut recompute_from = versions::recompute_from(&revised, customer_of);
     let mut changed = changes(winners, stored);
     changed.extend(extended);
-    versions::add_moved(&mut recompute_from, &changed);
-    thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, recompute_from, identity_claims, thin })
+    versions::add_changed_customers(&mut recompute_from, &changed);
+    let mut resolved_thin = parked_as_thin;
+    resolved_thin.retain(|id| changed.contains_key(id));
+    Ok(Resolved { changed, recompute_from, identity_claims, resolved_thin })
 }
 
 /// Resolves the batch's reports of application rows and files; returns the facts that changed.
@@ -186,6 +188,6 @@ pub(in crate::store) const fn imported<T>(
         state,
         object: Value::Null,
         previous: None,
-        corrects_after: None,
+        departures_before: None,
     }
 }

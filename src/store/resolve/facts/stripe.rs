@@ -17,7 +17,7 @@ pub(in crate::store) struct StoredFacts {
     /// Their facts, by id.
     pub facts: HashMap<String, Stored<StripeObject>>,
     /// Those that are parked because the newest event about them came without a state.
-    pub thin: BTreeSet<String>,
+    pub parked_as_thin: BTreeSet<String>,
 }
 
 #[derive(FromRow)]
@@ -49,7 +49,7 @@ pub(in crate::store) async fn load(
     let mut loaded = StoredFacts::default();
     for LoadedObject { id, is_thin, state, is_final, occurred_at, event_id } in rows {
         if is_thin {
-            loaded.thin.insert(id.clone());
+            loaded.parked_as_thin.insert(id.clone());
         }
         if let (Some(Json(state)), Some(is_final), Some(occurred_at), Some(event_id)) =
             (state, is_final, occurred_at, event_id)

@@ -6,7 +6,7 @@ use std::slice;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{HistoryPosition, Reported, Stored, Versioned};
+use super::{HistoryPosition, Reported, Resolvable, Stored};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order::{self, Candidate};
 use crate::project::payload::Report;
@@ -29,35 +29,37 @@ type ObjectPosition = (String, HistoryPosition);
 type ReportsByPosition<T> = BTreeMap<ObjectPosition, Vec<Reported<T>>>;
 
 /// Decides the winner of each position that the batch `reported`: of an object's latest position and, if its history is
-/// kept, of every one. `stored`: the objects' facts. `with_winner`: positions that have a winner already. A position is
+/// kept, of every one. `stored`: the objects' facts. `decided_positions`: those that have a winner already. A position is
 /// left out if its winner cannot change.
-pub(in crate::store) async fn decide_winners<T: Versioned>(
+pub(in crate::store) async fn decide_winners<T: Resolvable>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
-    with_winner: &HashSet<ObjectPosition>,
+    decided_positions: &HashSet<ObjectPosition>,
     settings: &DecodeSettings,
     pick: fn(Payload) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let BatchPositions { mut winners, contested, mut last } =
-        BatchPositions::sort(reported, stored, with_winner);
+        BatchPositions::group(reported, stored, decided_positions);
     if contested.is_empty() {
         return Ok(winners);
     }
-    let Reports { mut peers, pruned, cut } = load_reports(tx, &contested, settings, pick).await?;
+    let StoredReports { mut reports, pruned, truncated } =
+        load_reports(tx, &contested, settings, pick).await?;
     for key in contested {
         let (subject, position) = &key;
         let second = (subject.clone(), position.occurred_at);
         let is_fact = stored.get(subject).is_some_and(|fact| fact.position == *position);
         // A winner among events that were pruned cannot be decided again.
-        if pruned.contains(&second) && (is_fact || with_winner.contains(&key)) {
+        if pruned.contains(&second) && (is_fact || decided_positions.contains(&key)) {
             continue;
         }
-        // If there were too many reports to read, the new one wins.
-        let is_cut = cut.contains(&second);
-        let unread = last.remove(&key).filter(|_| is_cut).map(|one| vec![one]);
-        if let Some(winner) = peers.remove(&key).or(unread).and_then(winner_among) {
-            winners.push(Winner { tied: winner.tied || is_cut, ..winner });
+        // More reports than were read: the winner among those read is marked tied. If none of this position was
+        // read, the batch's last report stands in.
+        let is_truncated = truncated.contains(&second);
+        let fallback = last.remove(&key).filter(|_| is_truncated).map(|one| vec![one]);
+        if let Some(winner) = reports.remove(&key).or(fallback).and_then(winner_among) {
+            winners.push(Winner { tied: winner.tied || is_truncated, ..winner });
         }
     }
     Ok(winners)
@@ -73,20 +75,20 @@ struct BatchPositions<T> {
     last: BTreeMap<ObjectPosition, Reported<T>>,
 }
 
-impl<T: Versioned> BatchPositions<T> {
-    fn sort(
+impl<T: Resolvable> BatchPositions<T> {
+    fn group(
         reported: Vec<Reported<T>>,
         stored: &HashMap<String, Stored<T>>,
-        with_winner: &HashSet<ObjectPosition>,
+        decided_positions: &HashSet<ObjectPosition>,
     ) -> Self {
-        let mut sorted = Self { winners: Vec::new(), contested: BTreeSet::new(), last: BTreeMap::new() };
+        let mut grouped = Self { winners: Vec::new(), contested: BTreeSet::new(), last: BTreeMap::new() };
         let reported = by_position(reported);
         let latest: BTreeMap<String, HistoryPosition> = reported.keys().cloned().collect();
         for (key, mut reports) in reported {
             let (subject, position) = &key;
             let fact = stored.get(subject);
             if let Some(fact) = fact.filter(|fact| inherits_from(fact, *position)) {
-                sorted.contested.insert((subject.clone(), fact.position));
+                grouped.contested.insert((subject.clone(), fact.position));
             }
             let may_become_fact =
                 latest.get(subject) == Some(position) && fact.is_none_or(|fact| fact.position <= *position);
@@ -95,34 +97,34 @@ impl<T: Versioned> BatchPositions<T> {
             }
             let has_other_reports = reports.len() > 1
                 || fact.is_some_and(|fact| fact.position == *position)
-                || with_winner.contains(&key);
+                || decided_positions.contains(&key);
             let Some(last) = reports.pop() else { continue };
             if has_other_reports {
-                sorted.contested.insert(key.clone());
-                sorted.last.insert(key, last);
+                grouped.contested.insert(key.clone());
+                grouped.last.insert(key, last);
             } else {
                 let identity_claims = last_identity_claims(slice::from_ref(&last));
-                sorted.winners.push(Winner { reported: last, tied: false, identity_claims });
+                grouped.winners.push(Winner { reported: last, tied: false, identity_claims });
             }
         }
-        sorted
+        grouped
     }
 }
 
 /// Whether a later fact stays, but may take over something of a report at `position`.
-fn inherits_from<T: Versioned>(fact: &Stored<T>, position: HistoryPosition) -> bool {
+fn inherits_from<T: Resolvable>(fact: &Stored<T>, position: HistoryPosition) -> bool {
     // A final state is the last of its second, also for claims.
     let is_same_second = fact.state.has_history() && fact.position.occurred_at == position.occurred_at;
     fact.position > position && (fact.state.needs_earlier() || is_same_second)
 }
 
 /// The stored reports of some objects at some seconds.
-struct Reports<T> {
-    peers: ReportsByPosition<T>,
+struct StoredReports<T> {
+    reports: ReportsByPosition<T>,
     /// The seconds with pruned reports.
-    pruned: events::Seconds,
-    /// The seconds with too many reports.
-    cut: events::Seconds,
+    pruned: events::ObjectSeconds,
+    /// The seconds with more reports than were read.
+    truncated: events::ObjectSeconds,
 }
 
 /// Loads the reports of the `wanted` objects and seconds.
@@ -131,15 +133,16 @@ async fn load_reports<T>(
     wanted: &BTreeSet<ObjectPosition>,
     settings: &DecodeSettings,
     pick: fn(Payload) -> Option<Report<T>>,
-) -> Result<Reports<T>, sqlx::Error> {
+) -> Result<StoredReports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> =
         wanted.iter().map(|(subject, position)| (subject.as_str(), position.occurred_at)).collect();
-    let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
+    let events::SameSecondEvents { events, pruned, truncated } =
+        events::same_second_events(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
-    Ok(Reports { peers: by_position(reported), pruned, cut })
+    Ok(StoredReports { reports: by_position(reported), pruned, truncated })
 }
 
 fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByPosition<T> {
@@ -151,37 +154,38 @@ fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByP
 }
 
 /// The winner among the reports of one position.
-fn winner_among<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
-    let mut peers = without_obsolete_corrections(peers);
-    let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
+fn winner_among<T: Resolvable>(reports: Vec<Reported<T>>) -> Option<Winner<T>> {
+    let mut reports = without_obsolete_corrections(reports);
+    let candidates: Vec<Candidate<'_>> = reports.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
-    let identity_claims = last_identity_claims(&peers);
-    let mut reported = peers.swap_remove(winner.index);
+    let identity_claims = last_identity_claims(&reports);
+    let mut reported = reports.swap_remove(winner.index);
     if reported.report.state.needs_earlier() {
-        peers.retain(|peer| !peer.report.state.needs_earlier());
-        reported.report.state.inherit(winner_among(peers).map(|known| known.reported.report.state));
+        reports.retain(|one| !one.report.state.needs_earlier());
+        reported.report.state.inherit(winner_among(reports).map(|known| known.reported.report.state));
     }
     Some(Winner { reported, tied: winner.tied, identity_claims })
 }
 
-/// Drops obsolete corrections. A correction replaces a missing event; once an event has reported the change
-/// from the state that the correction started from, nothing is missing any more.
-fn without_obsolete_corrections<T>(mut peers: Vec<Reported<T>>) -> Vec<Reported<T>> {
-    if peers.iter().all(|peer| peer.report.corrects_after.is_none()) {
-        return peers;
+/// Drops obsolete corrections. A correction replaces a missing event that left its previous state: nothing is missing
+/// once more events report leaving that state than when it was written.
+fn without_obsolete_corrections<T>(mut reports: Vec<Reported<T>>) -> Vec<Reported<T>> {
+    if reports.iter().all(|one| one.report.departures_before.is_none()) {
+        return reports;
     }
-    let steps = peers.iter().filter(|peer| peer.report.corrects_after.is_none());
-    let steps =
-        steps.filter(|peer| peer.report.previous.as_ref().is_some_and(|it| *it != peer.report.object));
-    let left: Vec<Value> = steps.filter_map(|peer| peer.report.previous.clone()).collect();
-    peers.retain(|peer| {
-        let now = left.iter().filter(|state| peer.report.previous.as_ref() == Some(*state)).count();
-        peer.report.corrects_after.is_none_or(|then| now <= then as usize)
+    let events = reports.iter().filter(|one| one.report.departures_before.is_none());
+    let reported_changes =
+        events.filter(|one| one.report.previous.as_ref().is_some_and(|it| *it != one.report.object));
+    let states_left: Vec<Value> = reported_changes.filter_map(|one| one.report.previous.clone()).collect();
+    reports.retain(|one| {
+        let departures =
+            states_left.iter().filter(|state| one.report.previous.as_ref() == Some(*state)).count();
+        one.report.departures_before.is_none_or(|at_correction| departures <= at_correction as usize)
     });
-    peers
+    reports
 }
 
-fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
+fn candidate<T: Resolvable>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
     Candidate {
         event_id,
         stage: report.stage,
@@ -192,9 +196,9 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
 }
 
 /// The last identity claim of each strength among the reports of one position. A claim that a later report omits stays.
-fn last_identity_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
+fn last_identity_claims<T: Resolvable>(reports: &[Reported<T>]) -> Vec<ClaimReport> {
     let mut last_claims: Vec<ClaimReport> = Vec::new();
-    let mut left: Vec<&Reported<T>> = peers.iter().collect();
+    let mut left: Vec<&Reported<T>> = reports.iter().collect();
     if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
         return last_claims;
     }

@@ -15,8 +15,8 @@ impl<S> Scan<'_, S> {
         }
         let reported = self.store.discounts_of(&ids).await?;
         let reported: Vec<&str> = reported.iter().map(String::as_str).collect();
-        let known = self.store.known_objects(&reported).await?;
-        let facts = known.values().filter_map(|known| known.fact.as_ref());
+        let stored = self.store.stored_objects(&reported).await?;
+        let facts = stored.values().filter_map(|stored| stored.fact.as_ref());
         Ok(facts.filter_map(|fact| as_shown(&fact.state, &customers)).collect())
     }
 }

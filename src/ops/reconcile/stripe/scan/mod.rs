@@ -20,10 +20,10 @@ use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::project::stripe::snapshot::ApiObject;
 use crate::project::stripe::{Kind, read_api_object};
 use crate::store::Store;
-use crate::store::known::Flagged;
+use crate::store::stored_objects::UnresolvedObject;
 
-/// The most flagged objects that are requested one by one before the lists; the lists have the others.
-const FLAGGED_FIRST: i64 = 200;
+/// The most unresolved objects that are requested one by one before the lists; the lists have the others.
+const UNRESOLVED_FIRST: i64 = 200;
 
 /// One run over the lists, which compares each object, shows what differs and fixes it if requested.
 pub(super) struct Scan<'a, S> {
@@ -49,9 +49,9 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         let begun = self.clock.now();
         let at_fault = |source| ReconcileError::Api { path: "/balance".to_owned(), source };
         self.api.check_mode().await.map_err(at_fault)?;
-        progress.begin("flagged objects", 0);
-        for flagged in self.store.flagged_objects(FLAGGED_FIRST).await? {
-            self.flagged(&flagged).await?;
+        progress.begin("unresolved objects", 0);
+        for object in self.store.unresolved_objects(UNRESOLVED_FIRST).await? {
+            self.unresolved(&object).await?;
             progress.advance(1);
         }
         for list in &LISTS {
@@ -62,13 +62,13 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         self.unlisted(begun, progress).await
     }
 
-    async fn flagged(&mut self, flagged: &Flagged) -> Result<(), ReconcileError> {
+    async fn unresolved(&mut self, unresolved: &UnresolvedObject) -> Result<(), ReconcileError> {
         // `v1.invoice.paid evt_1 carries no state`: the type is all that is known of it.
-        let event_type = flagged.detail.split(' ').next().and_then(|word| word.strip_prefix("v1."));
+        let event_type = unresolved.detail.split(' ').next().and_then(|word| word.strip_prefix("v1."));
         let kind = event_type.and_then(Kind::of_event).map(Kind::as_str);
-        let Some(list) = flagged.kind.as_deref().or(kind).and_then(of_kind) else { return Ok(()) };
+        let Some(list) = unresolved.kind.as_deref().or(kind).and_then(of_kind) else { return Ok(()) };
         let at = self.clock.now();
-        match list.one(self.api, &flagged.id).await {
+        match list.one(self.api, &unresolved.id).await {
             Ok(Some(object)) => self.page(vec![object], at).await,
             // Its list shows more.
             Ok(None) | Err(StripeApiError::InvalidResponse(_)) => Ok(()),
@@ -126,7 +126,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
             }
         }
         objects.extend(self.discounts(&objects).await?);
-        let keys = &self.store.rules().decoding.user_id_keys;
+        let keys = &self.store.settings().decoding.user_id_keys;
         let total = objects.len();
         let read = objects
             .into_iter()
@@ -142,19 +142,19 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         at: OffsetDateTime,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
-        let known = self.store.known_objects(&ids).await?;
+        let stored = self.store.stored_objects(&ids).await?;
         let objects: Vec<&Value> = read.iter().map(|(object, _)| object).collect();
         let forgotten = Forgotten::among(self.store, &objects).await?;
-        let account = self.store.rules().decoding.admission.account.clone();
+        let account = self.store.settings().decoding.admission.account.clone();
         let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
-            let known = known.get(shown.state.id());
+            let stored = stored.get(shown.state.id());
             let is_forgotten = forgotten.at(object).is_some();
             self.report.forgotten += u64::from(is_forgotten);
-            let Some(compared) = compare(object, shown, known, is_forgotten, &read_from) else { continue };
+            let Some(compared) = compare(object, shown, stored, is_forgotten, &read_from) else { continue };
             let is_fixed = self.options.fix && compared.event.is_some();
             drifted.push(DriftedObject { is_fixed, ..compared.drifted });
             events.extend(compared.event.filter(|_| self.options.fix));

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{DriftedObject, List, Progress, ReconcileError, Scan, hash, of_kind};
 use crate::ops::reconcile::stripe::compare::ObjectDrift;
-use crate::store::known::Listed;
+use crate::store::stored_objects::FactSummary;
 
 /// Facts read at once.
 const PAGE: i64 = 1000;
@@ -19,7 +19,7 @@ impl<S: FnMut(&DriftedObject)> Scan<'_, S> {
     ) -> Result<(), ReconcileError> {
         let mut after = String::new();
         loop {
-            let facts = self.store.listed_objects(&after, begun, PAGE).await?;
+            let facts = self.store.fact_page(&after, begun, PAGE).await?;
             let Some(last) = facts.last() else { return Ok(()) };
             after.clone_from(&last.id);
             progress.advance(facts.len() as u64);
@@ -31,17 +31,18 @@ impl<S: FnMut(&DriftedObject)> Scan<'_, S> {
         }
     }
 
-    fn should_have_been_in(&self, fact: &Listed) -> Option<&'static List> {
+    fn should_have_been_in(&self, fact: &FactSummary) -> Option<&'static List> {
         let list = of_kind(&fact.kind)?;
         let is_in_time = match self.options.since {
             Some(since) if list.is_dated => fact.created.is_some_and(|at| at >= since.unix_timestamp()),
             _ => true,
         };
         let was_read = !self.report.skipped.contains_key(list.path);
-        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&hash(&fact.id))).then_some(list)
+        (was_read && is_in_time && !fact.may_be_unlisted && !self.seen.contains(&hash(&fact.id)))
+            .then_some(list)
     }
 
-    async fn unlisted_one(&mut self, list: &List, fact: Listed) -> Result<(), ReconcileError> {
+    async fn unlisted_one(&mut self, list: &List, fact: FactSummary) -> Result<(), ReconcileError> {
         let at = self.clock.now();
         let object = list.one(self.api, &fact.id).await;
         let object = object.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
@@ -55,7 +56,7 @@ impl<S: FnMut(&DriftedObject)> Scan<'_, S> {
             ObjectDrift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
             _ => self.report.not_at_stripe += 1,
         }
-        let Listed { id, kind, .. } = fact;
+        let FactSummary { id, kind, .. } = fact;
         (self.show)(&DriftedObject { kind, id, customer: None, drift, fields: Vec::new(), is_fixed: false });
         Ok(())
     }

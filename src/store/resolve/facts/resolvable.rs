@@ -5,7 +5,7 @@ use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
 
 /// A state of an object that reports can disagree on.
-pub(in crate::store) trait Versioned {
+pub(in crate::store) trait Resolvable {
     /// How far the object's status is in its lifecycle.
     fn rank(&self) -> i32;
     /// Whether all versions are kept, not only the present.
@@ -28,7 +28,7 @@ pub(in crate::store) trait Versioned {
     }
 }
 
-impl Versioned for StripeObject {
+impl Resolvable for StripeObject {
     fn rank(&self) -> i32 {
         Self::rank(self)
     }
@@ -56,7 +56,7 @@ impl Versioned for StripeObject {
     }
 }
 
-impl Versioned for Row {
+impl Resolvable for Row {
     fn rank(&self) -> i32 {
         0
     }

@@ -1,4 +1,4 @@
-//! Events of a mode or an account that does not count: counts and flags them.
+//! Events of another mode or account (`not_counted`): their metrics, and their flags in a rebuild.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::telemetry::NOT_COUNTED;
 /// The table with the flags, as a rebuild's differences name it.
 pub(in crate::store) const FLAGGED: &str = "ingest.events";
 
-/// How many events of a batch do not count, by the kind of reason.
+/// How many events of a batch are not counted, by the kind of reason.
 #[derive(Debug, Default)]
 pub(in crate::store) struct NotCountedTotals(BTreeMap<&'static str, u64>);
 
 impl NotCountedTotals {
-    /// Takes those that do not count out of `events`.
+    /// Takes those that are not counted out of `events`.
     pub fn take_from(events: &mut Vec<DecodedEvent<'_>>) -> Self {
         let mut totals = Self::default();
         events.retain(|event| match event.payload.not_counted() {
@@ -38,15 +38,16 @@ impl NotCountedTotals {
     }
 }
 
-/// Records the events with another flag by a rebuild. `unreadable` events have none.
+/// Records the events with another flag by a rebuild. `undecodable` events have none.
 pub(in crate::store) async fn record_flags(
     tx: &mut PgConnection,
     events: &[DecodedEvent<'_>],
-    unreadable: &[(&Envelope, String)],
+    undecodable: &[(&Envelope, String)],
 ) -> Result<(), sqlx::Error> {
-    let read = events.iter().map(|event| (event.envelope, event.payload.not_counted().map(NotCounted::code)));
-    let flags: Vec<_> = read
-        .chain(unreadable.iter().map(|(envelope, _)| (*envelope, None)))
+    let decoded =
+        events.iter().map(|event| (event.envelope, event.payload.not_counted().map(NotCounted::code)));
+    let flags: Vec<_> = decoded
+        .chain(undecodable.iter().map(|(envelope, _)| (*envelope, None)))
         .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Twilio | Source::Internal))
         .collect();
     if flags.is_empty() {

@@ -1,4 +1,4 @@
-//! Moves what processes and triggers of earlier versions still write to where this version keeps events.
+//! Drains the tables that processes and triggers of earlier versions still write to.
 
 use tokio::time::sleep;
 
@@ -12,22 +12,22 @@ use crate::store::Store;
 
 /// Runs until the process stops: at start, on each notification, and once a minute.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
-    lifecycle.until_stopping(keep_moving(queue, store)).await;
+    lifecycle.until_stopping(keep_draining(queue, store)).await;
 }
 
-async fn keep_moving(queue: &Queue, store: &Store) {
+async fn keep_draining(queue: &Queue, store: &Store) {
     let mut notifications = queue.outbox_notifications();
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         notifications.before_poll();
-        match with_time_limit(store.move_earlier()).await {
+        match with_time_limit(store.drain_legacy_tables()).await {
             Ok(events) => {
                 metrics::counter!(RELAYED).increment(events);
                 backoff.reset();
                 notifications.wait().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "moving events of an earlier version failed, will retry");
+                tracing::warn!(%error, "draining legacy tables failed, will retry");
                 sleep(backoff.next_delay()).await;
             }
         }

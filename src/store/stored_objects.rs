@@ -23,7 +23,7 @@ const RESOLVED_BY_THE_API: [Reason; 7] = [
 
 /// The stored state of one object.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct StoredObject {
     /// Its present state, if any event reported it.
     pub fact: Option<Fact>,
     /// Its parking reasons that the API can resolve.
@@ -45,9 +45,9 @@ pub struct Fact {
     pub is_tied: bool,
 }
 
-/// An object to check first.
+/// An object that events alone could not resolve: to check first.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct Flagged {
+pub struct UnresolvedObject {
     /// Its id.
     pub id: String,
     /// The kind of its fact, if any.
@@ -58,7 +58,7 @@ pub struct Flagged {
 
 /// A fact in brief.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct Listed {
+pub struct FactSummary {
     /// Its id.
     pub id: String,
     /// The name of its kind.
@@ -66,12 +66,12 @@ pub struct Listed {
     /// Unix seconds, if its kind has it.
     pub created: Option<i64>,
     /// Events have reported its deletion: the API may not list it any more.
-    pub is_gone: bool,
+    pub may_be_unlisted: bool,
 }
 
 impl Store {
     /// The stored state of the objects `ids`, without unknown ones.
-    pub async fn known_objects(&self, ids: &[&str]) -> Result<BTreeMap<String, Known>, StoreError> {
+    pub async fn stored_objects(&self, ids: &[&str]) -> Result<BTreeMap<String, StoredObject>, StoreError> {
         let objects: Vec<LoadedObject> = sqlx::query_as(
             "select w.id, f.state, f.occurred_at, f.event_id, f.final, f.tied, p.reasons
              from (select distinct id from unnest($1::text[]) as w (id)) w
@@ -86,7 +86,7 @@ impl Store {
         .bind(RESOLVED_BY_THE_API.map(Reason::as_str).as_slice())
         .fetch_all(self.pool())
         .await?;
-        Ok(objects.into_iter().map(LoadedObject::known).collect())
+        Ok(objects.into_iter().map(LoadedObject::stored).collect())
     }
 
     /// The customer-level discounts of these customers that have not ended: the API shows each only within
@@ -105,7 +105,7 @@ impl Store {
 
     /// The objects that events alone could not resolve, at most `limit`: parked for a reason that the API can
     /// resolve, or tied.
-    pub async fn flagged_objects(&self, limit: i64) -> Result<Vec<Flagged>, StoreError> {
+    pub async fn unresolved_objects(&self, limit: i64) -> Result<Vec<UnresolvedObject>, StoreError> {
         Ok(sqlx::query_as(
             "select w.id, f.kind, min(w.detail) as detail
              from (select id, '' as detail from ingest.stripe_facts where tied
@@ -121,16 +121,16 @@ impl Store {
     }
 
     /// The next `limit` facts after the id `after` that were reported before `until`.
-    pub async fn listed_objects(
+    pub async fn fact_page(
         &self,
         after: &str,
         until: OffsetDateTime,
         limit: i64,
-    ) -> Result<Vec<Listed>, StoreError> {
+    ) -> Result<Vec<FactSummary>, StoreError> {
         Ok(sqlx::query_as(
             "select id, kind, (state ->> 'created')::bigint as created,
                     final and (kind in ('customer', 'price', 'product', 'coupon')
-                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void')) as is_gone
+                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void')) as may_be_unlisted
              from ingest.stripe_facts where id > $1 and occurred_at < $2 order by id limit $3",
         )
         .bind(after)
@@ -155,9 +155,9 @@ struct LoadedObject {
 }
 
 impl LoadedObject {
-    fn known(self) -> (String, Known) {
+    fn stored(self) -> (String, StoredObject) {
         let parked = self.reasons.iter().cloned().collect();
-        (self.id.clone(), Known { fact: self.fact(), parked })
+        (self.id.clone(), StoredObject { fact: self.fact(), parked })
     }
 
     fn fact(self) -> Option<Fact> {

@@ -64,7 +64,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; pages moved before it are committed.
-    pub async fn move_earlier(&self) -> Result<u64, StoreError> {
+    pub async fn drain_legacy_tables(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for page in [OUTBOX, FAILING, DEAD_LETTERS] {
             loop {
