@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{DAY, START, USER, event, only, report, state};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, Paid, Price, Refund,
+    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, PaymentRef, Price, Refund,
     Subscription, TaxRate, Tier,
 };
 
@@ -164,7 +164,7 @@ fn invoice_is_equal_in_every_version() {
     let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
     // Versions that name the payment make it sticky.
     let named = |intent: &Option<String>| {
-        [Paid { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
+        [PaymentRef { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
     };
     let payments = named(&payment_intent);
     let of_2022 = Invoice { charge: charge.clone(), payment_intent, payments, ..expected.clone() };
