@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::internal::{Corrected, Internal, from_unix_micros};
-use super::payload::{DecodeError, Payload, Uncounted};
+use super::payload::{DecodeError, NotCountedEvent, Payload};
 use super::stripe::{Admission, NotCounted};
 use super::supabase::ActivityTables;
 use super::supabase::row::Numbered;
@@ -40,7 +40,7 @@ pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, D
             Ok(match account.filter(is_another) {
                 Some(account) => {
                     let reason = NotCounted::OtherTwilioAccount(account);
-                    Payload::NotCounted(Box::new(Uncounted { reason, payload }))
+                    Payload::NotCounted(Box::new(NotCountedEvent { reason, payload }))
                 }
                 None => payload,
             })
@@ -84,7 +84,7 @@ fn counted(
         Ok(()) => read(),
         Err(reason) => {
             let payload = read().unwrap_or(Payload::Ignored);
-            Ok(Payload::NotCounted(Box::new(Uncounted { reason, payload })))
+            Ok(Payload::NotCounted(Box::new(NotCountedEvent { reason, payload })))
         }
     }
 }

@@ -32,13 +32,13 @@ pub enum Payload {
     },
     /// Nothing that a table depends on: stored, but changes nothing else.
     Ignored,
-    /// An event of a mode or an account that does not count.
-    NotCounted(Box<Uncounted>),
+    /// An event of another mode or account: stored, excluded from all tables.
+    NotCounted(Box<NotCountedEvent>),
 }
 
-/// An event that does not count.
+/// An event that is stored but excluded from all tables.
 #[derive(Clone, Debug)]
-pub struct Uncounted {
+pub struct NotCountedEvent {
     /// The reason.
     pub reason: NotCounted,
     /// What it would report if it counted: by this it is found when the settings change.

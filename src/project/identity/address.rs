@@ -66,7 +66,7 @@ pub struct Address {
     /// Of a recorded match: the user.
     pub user_id: Option<Uuid>,
     /// The earliest event that gave it.
-    pub given_at: OffsetDateTime,
+    pub reported_at: OffsetDateTime,
     /// Its order within that second; a [`AddressOrder`].
     pub place: i16,
 }
@@ -95,7 +95,7 @@ fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> 
     let given = [(&it.previous_email, AddressOrder::Previous), (&it.email, now)];
     let address = |(email, place): (&Option<String>, AddressOrder)| {
         let email = folded_email(email.as_deref()?)?;
-        Some(given_by(&it.id, &it.id, email, AddressRole::Given, at, place))
+        Some(new_address(&it.id, &it.id, email, AddressRole::Given, at, place))
     };
     given.into_iter().filter_map(address).collect()
 }
@@ -105,19 +105,19 @@ fn of_checkout(it: &Checkout, at: OffsetDateTime) -> Option<Address> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled)?;
     let role = if it.customer.is_some() { AddressRole::Checkout } else { AddressRole::Given };
     let email = folded_email(it.email.as_deref()?)?;
-    Some(given_by(&it.id, customer, email, role, at, AddressOrder::Present))
+    Some(new_address(&it.id, customer, email, role, at, AddressOrder::Present))
 }
 
-fn given_by(
+fn new_address(
     object: &str,
     customer: &str,
     email: String,
     role: AddressRole,
-    given_at: OffsetDateTime,
+    reported_at: OffsetDateTime,
     place: AddressOrder,
 ) -> Address {
     let (object_id, customer) = (object.to_owned(), customer.to_owned());
-    Address { object_id, customer, email, role, user_id: None, given_at, place: place as i16 }
+    Address { object_id, customer, email, role, user_id: None, reported_at, place: place as i16 }
 }
 
 /// The addresses of a recorded match.
@@ -126,7 +126,7 @@ pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
     let object = format!("match/{}/{}", matched.customer, matched.user_id);
     let recorded = |email: &String, role| Address {
         user_id: Some(matched.user_id),
-        ..given_by(
+        ..new_address(
             &object,
             &matched.customer,
             folded_email(email).unwrap_or_default(),
