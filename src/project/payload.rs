@@ -132,7 +132,7 @@ pub enum DecodeError {
     #[error("the body is not valid JSON: {0}")]
     NotJson(#[from] serde_json::Error),
     /// A required field is missing or of the wrong type.
-    #[error("{event_type} has no usable {field}")]
+    #[error("{event_type}: {field} is missing or invalid")]
     Field {
         /// The event's type.
         event_type: String,

@@ -26,5 +26,5 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     if let Some(reduced) = supabase::reduced(&envelope.body, endpoints.tables()) {
         envelope.body = reduced.into();
     }
-    endpoints.enqueue(envelope, delivery.permit).await
+    endpoints.enqueue_and_ack(envelope, delivery.permit).await
 }

@@ -20,7 +20,7 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
     let (envelope, origin) = peek::stripe_with_origin(delivery.body, window.now)?;
     match endpoints.admission().check(&origin) {
-        Ok(()) => endpoints.enqueue(envelope, delivery.permit).await,
+        Ok(()) => endpoints.enqueue_and_ack(envelope, delivery.permit).await,
         Err(reason) => endpoints.enqueue_not_counted(envelope, delivery.permit, &reason).await,
     }
 }

@@ -61,7 +61,7 @@ async fn enqueue(
     let event = envelope::event(parameters, endpoints.window().now)?;
     let reason =
         endpoints.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    endpoints.make_durable_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
+    endpoints.enqueue_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 

@@ -178,7 +178,10 @@ async fn unreadable_event_is_dead_others_are_applied() {
         .await;
     assert_eq!((applied.new, applied.dead), (2, 1));
     let dead = app.rows("select event_id, reason from ingest.events where state = 'dead'").await;
-    assert_eq!(dead, [json!({"event_id": "evt_2", "reason": "invoice.paid has no usable data.object.id"})]);
+    assert_eq!(
+        dead,
+        [json!({"event_id": "evt_2", "reason": "invoice.paid: data.object.id is missing or invalid"})]
+    );
     assert_eq!(app.apply([nameless]).await.dead, 1);
     assert_eq!(app.rows("select 1 from ingest.events where state = 'dead'").await.len(), 1);
 }
