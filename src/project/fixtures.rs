@@ -47,7 +47,7 @@ fn reports(events: Vec<Value>) -> Reports {
     let mut reports = Reports::new();
     for event in events {
         let id = event["id"].as_str().expect("an id").to_owned();
-        if let Payload::Stripe(report) = stripe::read(event, &["user_id".to_owned()]).expect("readable") {
+        if let Payload::Stripe(report) = stripe::decode(event, &["user_id".to_owned()]).expect("readable") {
             reports.entry(report.subject.clone()).or_default().push((id, *report));
         }
     }

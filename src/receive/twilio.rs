@@ -42,10 +42,10 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
         }
         (_, Some(ContentType::Json)) => {
             twilio::verify(tokens, signature, &url, twilio::Content::Body(&delivery.body))?;
-            Parameters::of_json(&delivery.body)?
+            Parameters::from_json(&delivery.body)?
         }
         _ => {
-            let parameters = Parameters::of_form(&delivery.body)?;
+            let parameters = Parameters::from_form(&delivery.body)?;
             twilio::verify(tokens, signature, &url, twilio::Content::Form(parameters.pairs()))?;
             parameters
         }
@@ -71,5 +71,5 @@ fn path_and_query(uri: &Uri) -> &str {
 }
 
 fn of_query(url: &str) -> Result<Parameters, Malformed> {
-    Parameters::of_form(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
+    Parameters::from_form(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
 }

@@ -12,13 +12,13 @@ use super::resolve::facts;
 use super::resolve::facts::{Reported, Versioned as _};
 use super::resolve::identity_claims::ClaimReport;
 use crate::envelope::Envelope;
+use crate::project::decode_states;
 use crate::project::identity::{self, Address};
 use crate::project::internal::{
     self, ImportedLogin, ImportedLogins, ImportedPayments, ImportedRow, ImportedRows, ImportedSubscription,
     ImportedUsers, Internal,
 };
 use crate::project::payload::{Login, Payload, UserReport};
-use crate::project::read_states;
 use crate::project::stripe::{ImportedPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
@@ -38,7 +38,7 @@ pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rule
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with their peers.
-        match read_states(envelope, &rules.decoding) {
+        match decode_states(envelope, &rules.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
         }
@@ -99,7 +99,7 @@ impl DecodedBatch {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
                 Payload::Thin { object_id } => drop(batch.thin.insert(object_id)),
-                // `project::read` turns snapshots and corrections into reports.
+                // `project::decode` turns snapshots and corrections into reports.
                 Payload::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Payload::Ignored
                 | Payload::NotCounted(_) => {}

@@ -183,10 +183,10 @@ mod tests {
 
     use super::*;
     use crate::project::Payload;
-    use crate::project::stripe::{read, read_api_object};
+    use crate::project::stripe::{decode, decode_api_object};
 
     fn state(object: &Value) -> StripeObject {
-        read_api_object(object, &["user_id".to_owned()]).expect("an object").state
+        decode_api_object(object, &["user_id".to_owned()]).expect("an object").state
     }
 
     fn fields(here: &Value, there: &Value) -> Vec<String> {
@@ -300,7 +300,7 @@ mod tests {
     fn report_time_is_not_a_difference() {
         let event = |kind: &str, object: &Value| {
             let event = json!({"type": kind, "created": 50, "data": {"object": object}});
-            let Ok(Payload::Stripe(report)) = read(event, &[]) else { panic!("{object}") };
+            let Ok(Payload::Stripe(report)) = decode(event, &[]) else { panic!("{object}") };
             report.state
         };
         let cases = [

@@ -20,7 +20,7 @@ use crate::project::{DecodeError, Payload};
 ///
 /// # Errors
 /// [`DecodeError`], if an event of a known kind has no usable type, time, object or object id.
-pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
+pub fn decode(mut event: Value, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
     let Some(event_type) = event["type"].as_str().map(str::to_owned) else {
         return Err(DecodeError::Field { event_type: "the event".to_owned(), field: "type" });
     };

@@ -24,11 +24,11 @@ pub struct ApiObject {
 
 /// Reads an API object; `None` if its kind is not used, or it has no id.
 #[must_use]
-pub fn read_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiObject> {
-    read_api_object_at(object, 0, user_id_keys)
+pub fn decode_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiObject> {
+    decode_api_object_at(object, 0, user_id_keys)
 }
 
-fn read_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
+fn decode_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
     let kind = Kind::of_object(object["object"].as_str()?)?;
     let state = state(kind, object, "", at, user_id_keys)?;
     let is_deleted = flag(&object["deleted"]);
@@ -41,11 +41,11 @@ fn read_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Optio
 ///
 /// # Errors
 /// [`DecodeError`], if the object's kind is not used, or it has no usable id or time.
-pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
+pub fn decode_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
     let unusable = |field| DecodeError::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
     let ApiObject { state, is_deleted, is_final } =
-        read_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
+        decode_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
             .ok_or_else(|| unusable("object.object or object.id"))?;
     Ok(Payload::Stripe(Box::new(Report {
         subject: state.id().to_owned(),

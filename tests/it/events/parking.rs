@@ -158,7 +158,7 @@ async fn thin_event_is_parked_until_state_arrives() {
         "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"}
     });
     let body = serde_json::to_vec(&thin).unwrap();
-    let envelope = memberflow::envelope::peek::stripe(body.into(), crate::support::app::NOW).unwrap();
+    let envelope = memberflow::envelope::parse::stripe(body.into(), crate::support::app::NOW).unwrap();
     app.apply([envelope]).await;
     assert_eq!(app.parked().await, ["in_1 thin_event"]);
     app.apply([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000))]).await;

@@ -253,7 +253,7 @@ fn checkout_is_settled_once_complete_and_paid() {
             "id": "evt_1", "type": format!("checkout.session.{event}"), "created": 1, "data": {"object": session}
         });
         let crate::project::Payload::Stripe(report) =
-            crate::project::stripe::read(event.clone(), &[]).unwrap()
+            crate::project::stripe::decode(event.clone(), &[]).unwrap()
         else {
             panic!("{event}")
         };

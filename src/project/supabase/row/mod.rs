@@ -47,7 +47,7 @@ impl Numbered {
 ///
 /// # Errors
 /// [`DecodeError`], if the row of a counted table has no usable id.
-pub fn read(
+pub fn decode(
     body: &[u8],
     numbered: Option<Numbered>,
     tables: &ActivityTables,

@@ -17,8 +17,8 @@ const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
-fn read(body: Value) -> Result<Payload, DecodeError> {
-    super::read(body.to_string().as_bytes(), None, &ActivityTables::default())
+fn decode(body: Value) -> Result<Payload, DecodeError> {
+    super::decode(body.to_string().as_bytes(), None, &ActivityTables::default())
 }
 
 /// The fingerprint of a whole row.
@@ -32,7 +32,7 @@ fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Val
 }
 
 fn report(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Report<Row> {
-    match read(change(verb, relation, record, old_record)).expect("a readable row") {
+    match decode(change(verb, relation, record, old_record)).expect("a readable row") {
         Payload::Row(report) => report,
         other => panic!("{other:?}"),
     }
@@ -136,7 +136,7 @@ fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
 fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
-    let deleted = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    let deleted = decode(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
     assert!(matches!(deleted, Ok(Payload::Row(row)) if !row.state.counted && row.is_final));
 }
 
@@ -176,13 +176,13 @@ fn a_row_without_an_id_is_unreadable() {
     for id in [Value::Null, json!(""), json!([])] {
         let body =
             change("INSERT", "public.journal_entries", &json!({"id": id, "user_id": USER}), &Value::Null);
-        let Err(DecodeError::Field { event_type, field }) = read(body) else { panic!("no error") };
+        let Err(DecodeError::Field { event_type, field }) = decode(body) else { panic!("no error") };
         assert_eq!((event_type.as_str(), field), ("public.journal_entries.insert", "record.id"));
     }
 }
 
 fn user(verb: &str, record: &Value, old_record: &Value) -> UserReport {
-    match read(change(verb, "auth.users", record, old_record)).expect("a readable user") {
+    match decode(change(verb, "auth.users", record, old_record)).expect("a readable user") {
         Payload::User(user) => user,
         other => panic!("{other:?}"),
     }
@@ -209,17 +209,17 @@ fn a_session_is_a_login_at_its_creation() {
         logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),
     };
     for verb in ["INSERT", "UPDATE"] {
-        let Ok(Payload::Login(login)) = read(change(verb, "auth.sessions", &session, &Value::Null)) else {
+        let Ok(Payload::Login(login)) = decode(change(verb, "auth.sessions", &session, &Value::Null)) else {
             panic!("{verb}");
         };
         assert_eq!(login, expected);
     }
-    let logout = read(change("DELETE", "auth.sessions", &Value::Null, &session));
+    let logout = decode(change("DELETE", "auth.sessions", &Value::Null, &session));
     assert!(matches!(logout, Ok(Payload::Ignored)));
     let client = with(&session, "oauth_client_id", json!(OTHER));
-    assert!(matches!(read(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Payload::Ignored)));
+    assert!(matches!(decode(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Payload::Ignored)));
     let timeless = with(&session, "created_at", Value::Null);
-    let timeless = read(change("INSERT", "auth.sessions", &timeless, &Value::Null));
+    let timeless = decode(change("INSERT", "auth.sessions", &timeless, &Value::Null));
     assert!(matches!(timeless, Err(DecodeError::Field { field: "record.created_at", .. })));
 }
 
@@ -232,14 +232,14 @@ fn uncounted_tables_and_operations_are_ignored() {
         ("TRUNCATE", "public.vision_versions"),
     ] {
         assert!(
-            matches!(read(change(verb, relation, &row, &Value::Null)), Ok(Payload::Ignored)),
+            matches!(decode(change(verb, relation, &row, &Value::Null)), Ok(Payload::Ignored)),
             "{relation}"
         );
     }
     for body in
         [json!({}), json!(null), json!([]), json!({"type": "INSERT"}), json!({"type": 1, "table": {}})]
     {
-        assert!(matches!(read(body.clone()), Ok(Payload::Ignored)), "{body}");
+        assert!(matches!(decode(body.clone()), Ok(Payload::Ignored)), "{body}");
     }
 }
 
@@ -277,7 +277,7 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
         received_at: at,
         body: body.to_string().into(),
     };
-    match super::read(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
+    match super::decode(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
         .expect("a readable row")
     {
         Payload::Row(report) => report,
@@ -307,7 +307,7 @@ fn configured_table_counts_for_its_owner() {
     let reported = |status: &str| {
         let track = json!({"id": ID, "author_id": USER, "user_id": OTHER, "status": status});
         let body = change("INSERT", "crm.tracks", &track, &Value::Null).to_string();
-        match super::read(body.as_bytes(), None, &tables) {
+        match super::decode(body.as_bytes(), None, &tables) {
             Ok(Payload::Row(report)) => (report.state.user_id, report.state.counted),
             other => panic!("{other:?}"),
         }
@@ -320,7 +320,7 @@ fn configured_table_counts_for_its_owner() {
 #[test]
 fn reduced_body_keeps_its_meaning() {
     let tables = ActivityTables::default();
-    let of = |body: &[u8]| match super::read(body, None, &tables).expect("a readable row") {
+    let of = |body: &[u8]| match super::decode(body, None, &tables).expect("a readable row") {
         Payload::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
         other => panic!("{other:?}"),
     };
@@ -356,8 +356,8 @@ fn uncounted_row_is_stored_as_its_id() {
     // Counted later: what was not stored is imported from the table, not guessed from here.
     let later = ActivityTables::default()
         .with("public.letters:user_id:journal_entry_count".parse().expect("an entry"));
-    assert!(matches!(super::read(&reduced, None, &later), Ok(Payload::Ignored)));
-    assert!(matches!(super::read(body.as_bytes(), None, &later), Ok(Payload::Row(_))));
+    assert!(matches!(super::decode(&reduced, None, &later), Ok(Payload::Ignored)));
+    assert!(matches!(super::decode(body.as_bytes(), None, &later), Ok(Payload::Row(_))));
 }
 
 /// Depth, huge numbers and lone surrogates in unused columns do not prevent a row from being counted.
@@ -371,7 +371,7 @@ fn unused_columns_do_not_matter() {
         );
         let reduced = reduced(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
         for body in [body.as_bytes(), &reduced] {
-            let read = super::read(body, None, &ActivityTables::default());
+            let read = super::decode(body, None, &ActivityTables::default());
             assert!(
                 matches!(read, Ok(Payload::Row(row)) if row.state.user_id == Some(USER)),
                 "{content:.20}"

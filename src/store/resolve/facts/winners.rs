@@ -10,7 +10,7 @@ use super::{HistoryPosition, Reported, Stored, Versioned};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order::{self, Candidate};
 use crate::project::payload::Report;
-use crate::project::{DecodeSettings, Payload, read};
+use crate::project::{DecodeSettings, Payload, decode};
 use crate::store::events;
 use crate::store::resolve::identity_claims::ClaimReport;
 
@@ -136,7 +136,7 @@ async fn load_reports<T>(
         wanted.iter().map(|(subject, position)| (subject.as_str(), position.occurred_at)).collect();
     let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
-        let report = pick(read(&envelope, settings).ok()?)?;
+        let report = pick(decode(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
     Ok(Reports { peers: by_position(reported), pruned, cut })
