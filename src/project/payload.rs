@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::internal::{Evidence, Internal};
-use super::order::Stage;
+use super::order::ChangeKind;
 use super::stripe::{NotCounted, StripeObject};
 use super::supabase::Row;
 use super::twilio::SmsReport;
@@ -53,11 +53,11 @@ pub struct Report<T> {
     /// The event's moment in the object's history: Stripe's `created`, or a row's `updated_at`. For tables
     /// without it, the Unix epoch for all events, which are then ordered by chaining.
     pub occurred_at: OffsetDateTime,
-    /// The sequence number that a trigger gave the change under the row lock. Reports of an object with a
-    /// number are later than those without, and higher ones later than lower ones, whatever the clocks say.
-    pub number: Option<i64>,
+    /// The sequence number that a trigger gave the change under the row lock. Reports of an object with
+    /// one are later than those without, and higher ones later than lower ones, whatever the clocks say.
+    pub sequence: Option<i64>,
     /// Creation, update or deletion.
-    pub stage: Stage,
+    pub change_kind: ChangeKind,
     /// The object can never leave this state.
     pub is_final: bool,
     /// The stored part of the state.

@@ -68,7 +68,8 @@ impl DecodedBatch {
             let event_id = &envelope.event_id;
             match payload {
                 Payload::Stripe(report) => {
-                    let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
+                    let addresses =
+                        identity::addresses(&report.state, report.occurred_at, report.change_kind);
                     batch.add_addresses(addresses, event_id);
                     if !report.state.has_history() {
                         batch.identity_claims.extend(identity::claims(&report.state).into_iter().map(

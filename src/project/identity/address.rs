@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Match;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::stripe::{Checkout, Customer, StripeObject};
 
 /// The longest address taken (RFC 5321 allows 254 bytes): it is the key of an index.
@@ -79,19 +79,19 @@ pub fn folded_email(email: &str) -> Option<String> {
     (!email.is_empty() && email.len() <= LONGEST_BYTES).then(|| email.to_ascii_lowercase())
 }
 
-/// The addresses that `object` gives, reported at `at` in this stage.
+/// The addresses that `object` gives, reported at `at` by this kind of change.
 #[must_use]
-pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
+pub fn addresses(object: &StripeObject, at: OffsetDateTime, change_kind: ChangeKind) -> Vec<Address> {
     match object {
-        StripeObject::Customer(it) => of_customer(it, at, stage),
+        StripeObject::Customer(it) => of_customer(it, at, change_kind),
         StripeObject::Checkout(it) => of_checkout(it, at).into_iter().collect(),
         _ => Vec::new(),
     }
 }
 
 /// The previous address of a change counts too: the event that gave it may be missing.
-fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
-    let now = if stage == Stage::Created { AddressOrder::Created } else { AddressOrder::Present };
+fn of_customer(it: &Customer, at: OffsetDateTime, change_kind: ChangeKind) -> Vec<Address> {
+    let now = if change_kind == ChangeKind::Created { AddressOrder::Created } else { AddressOrder::Present };
     let given = [(&it.previous_email, AddressOrder::Previous), (&it.email, now)];
     let address = |(email, place): (&Option<String>, AddressOrder)| {
         let email = folded_email(email.as_deref()?)?;

@@ -7,7 +7,7 @@ use super::event::state;
 use super::field::flag;
 use super::{Kind, StripeObject};
 use crate::project::internal::Snapshot;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::Report;
 use crate::project::{DecodeError, Payload};
 
@@ -32,9 +32,9 @@ fn decode_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Opt
     let kind = Kind::of_object(object["object"].as_str()?)?;
     let state = state(kind, object, "", at, user_id_keys)?;
     let is_deleted = flag(&object["deleted"]);
-    let stage = stage(is_deleted);
+    let change_kind = change_kind(is_deleted);
     let state = if is_deleted { state.deleted() } else { state };
-    Some(ApiObject { is_final: state.is_final(stage), is_deleted, state })
+    Some(ApiObject { is_final: state.is_final(change_kind), is_deleted, state })
 }
 
 /// The report of a snapshot: the whole state, without previous values.
@@ -50,16 +50,16 @@ pub fn decode_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Pa
     Ok(Payload::Stripe(Box::new(Report {
         subject: state.id().to_owned(),
         occurred_at,
-        stage: stage(is_deleted),
+        change_kind: change_kind(is_deleted),
         is_final,
         state,
         object: snapshot.object,
         previous: None,
-        number: None,
+        sequence: None,
         corrects_after: None,
     })))
 }
 
-const fn stage(is_deleted: bool) -> Stage {
-    if is_deleted { Stage::Deleted } else { Stage::Updated }
+const fn change_kind(is_deleted: bool) -> ChangeKind {
+    if is_deleted { ChangeKind::Deleted } else { ChangeKind::Updated }
 }

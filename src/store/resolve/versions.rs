@@ -43,7 +43,7 @@ pub(in crate::store) async fn with_winner(
     .bind(versioned.iter().map(|one| one.report.occurred_at).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let position = |is_final, occurred_at| HistoryPosition { is_final, number: None, occurred_at };
+    let position = |is_final, occurred_at| HistoryPosition { is_final, sequence: None, occurred_at };
     Ok(with_winner.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
 }
 

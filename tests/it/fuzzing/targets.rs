@@ -212,7 +212,7 @@ fn stripe_report(report: &Report<StripeObject>) {
 fn wins_whatever_the_order<T: Ranked>(report: &Report<T>) {
     let candidate = |event_id, previous| Candidate {
         event_id,
-        stage: report.stage,
+        change_kind: report.change_kind,
         rank: report.state.its_rank(),
         object: &report.object,
         previous,
@@ -222,7 +222,7 @@ fn wins_whatever_the_order<T: Ranked>(report: &Report<T>) {
     let before =
         Candidate { object: report.previous.as_ref().unwrap_or(&Value::Null), ..candidate("c", None) };
     let ways = [[first, second, before], [before, first, second], [second, before, first]];
-    let winners = ways.map(|way| order::winner(&way).map(|it| (way[it.index].event_id, it.tied)));
+    let winners = ways.map(|way| order::last_report(&way).map(|it| (way[it.index].event_id, it.tied)));
     assert!(winners.iter().all(|it| it.is_some() && *it == winners[0]), "{winners:?}");
 }
 

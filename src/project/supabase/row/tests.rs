@@ -8,7 +8,7 @@ use uuid::{Uuid, uuid};
 use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::Evidence;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::supabase::{ActivityTables, columns, field, reduced};
 use crate::project::{DecodeError, Payload};
@@ -63,7 +63,7 @@ fn row_report_has_subject_and_time() {
     let report = report("INSERT", "public.vision_versions", &vision(false), &Value::Null);
     assert_eq!(report.subject, format!("public.vision_versions/{ID}"));
     assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
-    assert_eq!((report.stage, report.is_final, report.previous), (Stage::Created, false, None));
+    assert_eq!((report.change_kind, report.is_final, report.previous), (ChangeKind::Created, false, None));
     assert_eq!(report.object, state(&vision(false)));
     let expected = Row {
         relation: "public.vision_versions".to_owned(),
@@ -80,7 +80,7 @@ fn a_draft_counts_once_it_is_a_version() {
     assert!(!inserted("public.vision_versions", &vision(true)).counted);
     let report = report("UPDATE", "public.vision_versions", &vision(false), &vision(true));
     assert!(report.state.counted);
-    assert_eq!((report.stage, report.previous), (Stage::Updated, Some(state(&vision(true)))));
+    assert_eq!((report.change_kind, report.previous), (ChangeKind::Updated, Some(state(&vision(true)))));
 }
 
 #[test]
@@ -93,7 +93,10 @@ fn new_owner_gets_the_row() {
 #[test]
 fn a_deletion_is_final_and_counts_nothing() {
     let report = report("DELETE", "public.vision_versions", &Value::Null, &vision(false));
-    assert_eq!((report.stage, report.is_final, report.state.counted), (Stage::Deleted, true, false));
+    assert_eq!(
+        (report.change_kind, report.is_final, report.state.counted),
+        (ChangeKind::Deleted, true, false)
+    );
     assert_eq!((report.object, report.previous), (Value::Null, Some(state(&vision(false)))));
     assert_eq!((report.state.row_id.as_str(), report.state.user_id), (ID, Some(USER)));
     assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
@@ -289,14 +292,14 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
 fn trigger_event_id_has_the_number() {
     let entry = json!({"id": 77, "user_id": USER});
     let reported = numbered("trigger/0000000000000000042", "public.journal_entries", &entry);
-    assert_eq!((reported.number, reported.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
+    assert_eq!((reported.sequence, reported.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
     let profile = numbered("trigger/7", "public.vision_versions", &vision(false));
     assert_eq!(profile.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC), "the row's own moment");
     let dated = numbered("trigger/0000000000000000043/1732579200123456", "public.journal_entries", &entry);
-    assert_eq!(dated.number, Some(43));
+    assert_eq!(dated.sequence, Some(43));
     for other in ["msg_1", "trigger/", "trigger/x", "0000000000000000042"] {
         let reported = numbered(other, "public.journal_entries", &entry);
-        assert_eq!((reported.number, reported.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
+        assert_eq!((reported.sequence, reported.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
     }
 }
 
@@ -321,7 +324,7 @@ fn configured_table_counts_for_its_owner() {
 fn reduced_body_keeps_its_meaning() {
     let tables = ActivityTables::default();
     let of = |body: &[u8]| match super::decode(body, None, &tables).expect("a readable row") {
-        Payload::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
+        Payload::Row(it) => (it.subject, it.occurred_at, it.change_kind, it.state, it.object, it.previous),
         other => panic!("{other:?}"),
     };
     let secret = "what I would tell nobody";

@@ -154,7 +154,7 @@ fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByP
 fn winner_among<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut peers = without_obsolete_corrections(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
-    let winner = order::winner(&candidates)?;
+    let winner = order::last_report(&candidates)?;
     let identity_claims = last_identity_claims(&peers);
     let mut reported = peers.swap_remove(winner.index);
     if reported.report.state.needs_earlier() {
@@ -184,7 +184,7 @@ fn without_obsolete_corrections<T>(mut peers: Vec<Reported<T>>) -> Vec<Reported<
 fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
     Candidate {
         event_id,
-        stage: report.stage,
+        change_kind: report.change_kind,
         rank: report.state.rank(),
         object: &report.object,
         previous: report.previous.as_ref(),
@@ -198,7 +198,7 @@ fn last_identity_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport>
     if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
         return last_claims;
     }
-    while let Some(last) = order::winner(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
+    while let Some(last) = order::last_report(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
         let Reported { event_id, report } = left.swap_remove(last.index);
         let claims = report.state.identity_claims().into_iter();
         let new =
