@@ -23,9 +23,9 @@ impl Subscription {
         is_over(&self.status)
     }
 
-    /// The status in force: its own, or the last known one.
+    /// The effective status: its own, or the last known one.
     #[must_use]
-    pub fn status_in_force(&self) -> Option<&str> {
+    pub fn effective_status(&self) -> Option<&str> {
         if self.has_known_status() { Some(&self.status) } else { self.known_status.as_deref() }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::event::state;
-use super::field::flag;
+use super::field::boolean;
 use super::{Kind, StripeObject};
 use crate::project::internal::Snapshot;
 use crate::project::order::ChangeKind;
@@ -31,7 +31,7 @@ pub fn decode_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiO
 fn decode_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
     let kind = Kind::of_object(object["object"].as_str()?)?;
     let state = state(kind, object, "", at, user_id_keys)?;
-    let is_deleted = flag(&object["deleted"]);
+    let is_deleted = boolean(&object["deleted"]);
     let change_kind = change_kind(is_deleted);
     let state = if is_deleted { state.deleted() } else { state };
     Some(ApiObject { is_final: state.is_final(change_kind), is_deleted, state })

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::project::movements;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
-use crate::project::stripe::overdue::ScheduledChange;
+use crate::project::stripe::overdue::DueChange;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
@@ -22,7 +22,7 @@ pub struct Valuation {
     /// Its value.
     pub mrr: Mrr,
     /// A change that Stripe announced and has not reported.
-    pub overdue: Option<ScheduledChange>,
+    pub overdue: Option<DueChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub lost_customer: bool,
     /// Whether something is parked about it.
@@ -63,8 +63,8 @@ pub async fn value(
                 return Valuation { subscription, mrr, overdue: None, lost_customer, is_parked };
             }
             let now = present(&reported_until, &subscription, now);
-            let mrr = mrr::of_subscription(&with_status_in_force(&subscription), discounts, &catalogue, now);
-            let overdue = subscription.scheduled_change().filter(|change| change.overdue_from() <= now);
+            let mrr = mrr::of_subscription(&with_effective_status(&subscription), discounts, &catalogue, now);
+            let overdue = subscription.next_due_change().filter(|change| change.overdue_from() <= now);
             Valuation { subscription, mrr, overdue, lost_customer, is_parked }
         })
         .collect();
@@ -130,7 +130,7 @@ async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inp
 }
 
 /// The subscription with the status that counts: the last known one if Stripe's is unknown.
-fn with_status_in_force(subscription: &Subscription) -> Subscription {
+fn with_effective_status(subscription: &Subscription) -> Subscription {
     let mut subscription = subscription.clone();
     if let Some(known) = &subscription.known_status {
         subscription.status.clone_from(known);
@@ -232,7 +232,7 @@ async fn schedule(
     for one in valuation {
         let overdue_from = match one.overdue {
             None if !one.subscription.needs_stripe => {
-                one.subscription.scheduled_change().map(ScheduledChange::overdue_from)
+                one.subscription.next_due_change().map(DueChange::overdue_from)
             }
             _ => None,
         };

@@ -333,7 +333,7 @@ async fn add_preexisting_statuses(
             first.insert(subscription.id.clone(), (version.at, subscription));
         }
     }
-    first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
+    first.retain(|_, (_, subscription)| subscription.effective_status().is_none());
     let ids: Vec<&str> = first.keys().map(String::as_str).collect();
     let mut statuses = preexisting::statuses(tx, &ids).await?;
     for (id, (_, subscription)) in first {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
+use crate::project::stripe::field::{amount, boolean, currency, customer, id, list, text, time};
 
 /// An invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
     let amount_due = amount(&value["amount_due"]).unwrap_or_default();
     let subscription =
         id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
-    let paid_out_of_band = flag(&value["paid_out_of_band"]);
+    let paid_out_of_band = boolean(&value["paid_out_of_band"]);
     let paid = PaymentRef {
         intent: id(&value["payment_intent"]),
         charge: id(&value["charge"]),
@@ -143,9 +143,9 @@ fn status(value: &Value) -> String {
     let known = text(&value["status"]);
     known.unwrap_or_else(|| {
         let inferred = match () {
-            () if flag(&value["paid"]) => "paid",
-            () if flag(&value["forgiven"]) => "uncollectible",
-            () if flag(&value["attempted"]) || flag(&value["closed"]) => "open",
+            () if boolean(&value["paid"]) => "paid",
+            () if boolean(&value["forgiven"]) => "uncollectible",
+            () if boolean(&value["attempted"]) || boolean(&value["closed"]) => "open",
             () => "draft",
         };
         inferred.to_owned()
@@ -183,9 +183,9 @@ fn recurring_line(line: &Value) -> Option<(i64, InvoiceLine)> {
     let details = &line["parent"]["subscription_item_details"];
     let subscription_item = id(&details["subscription_item"]).or_else(|| id(&line["subscription_item"]));
     let is_recurring = subscription_item.is_some() || line["type"] == "subscription";
-    let is_proration = flag(&details["proration"])
-        || flag(&line["parent"]["invoice_item_details"]["proration"])
-        || flag(&line["proration"]);
+    let is_proration = boolean(&details["proration"])
+        || boolean(&line["parent"]["invoice_item_details"]["proration"])
+        || boolean(&line["proration"]);
     let price = id(&line["pricing"]["price_details"]["price"])
         .or_else(|| id(&line["price"]))
         .or_else(|| id(&line["plan"]));

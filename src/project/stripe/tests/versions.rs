@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{DAY, START, USER, event, only, report, state};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, PaymentRef, Price, Refund,
-    Subscription, TaxRate, Tier,
+    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, PaymentRef, Price, PriceTier,
+    Refund, Subscription, TaxRate,
 };
 
 const SUBSCRIPTION: &str = "sub_1SkZ0q2eZvKYlo2C";
@@ -275,7 +275,7 @@ fn customer_is_equal_in_every_version() {
 
 #[test]
 fn a_tiered_plan_is_a_tiered_price() {
-    let tier = |up_to, unit: &str, flat: Option<&str>| Tier {
+    let tier = |up_to, unit: &str, flat: Option<&str>| PriceTier {
         up_to,
         unit_amount: Some(unit.to_owned()),
         flat_amount: flat.map(str::to_owned),

@@ -161,7 +161,7 @@ pub(in crate::store) async fn inherit_statuses(
         .filter_map(|Winner { reported: Reported { report, .. }, .. }| {
             Some((report.occurred_at, subscription(&mut report.state)?))
         })
-        .filter(|(_, subscription)| subscription.status_in_force().is_none())
+        .filter(|(_, subscription)| subscription.effective_status().is_none())
         .collect();
     if unknown.is_empty() {
         return Ok(());
