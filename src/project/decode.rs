@@ -58,7 +58,7 @@ pub fn decode(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload,
     }
 }
 
-/// The same without the whole objects, which only chaining needs: they take most of the time and memory.
+/// The same without the whole objects, which only `order` needs: they take most of the time and memory.
 ///
 /// # Errors
 /// As [`decode()`].

@@ -51,7 +51,7 @@ pub struct Report<T> {
     /// The object's id, unique over all kinds: `sub_…`, `public.vision_versions/<id>`.
     pub subject: String,
     /// The event's moment in the object's history: Stripe's `created`, or a row's `updated_at`. For tables
-    /// without it, the Unix epoch for all events, which are then ordered by chaining.
+    /// without it, the Unix epoch for all events, which `order` then puts in order.
     pub occurred_at: OffsetDateTime,
     /// The sequence number that a trigger gave the change under the row lock. Reports of an object with
     /// one are later than those without, and higher ones later than lower ones, whatever the clocks say.
@@ -62,7 +62,7 @@ pub struct Report<T> {
     pub is_final: bool,
     /// The stored part of the state.
     pub state: T,
-    /// The whole object as the event shows it, for chaining.
+    /// The whole object as the event shows it, for `order`.
     pub object: Value,
     /// The previous values of what the event changed, if reported.
     pub previous: Option<Value>,

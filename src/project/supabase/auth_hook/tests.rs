@@ -99,7 +99,7 @@ fn session_id_is_normalised() {
 }
 
 #[test]
-fn incomplete_login_is_unreadable() {
+fn incomplete_login_is_undecodable() {
     let cases: [(&[&str], &str); 3] = [
         (&["claims", "session_id"], "claims.session_id"),
         (&["user_id"], "user_id"),

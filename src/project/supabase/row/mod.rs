@@ -1,7 +1,7 @@
 //! Database Webhooks and the database's own triggers: the state of application rows and files.
 //!
 //! Webhooks arrive in any order. Rows of tables with `updated_at` are ordered by it; the others all have the
-//! Unix epoch as moment and are chained, each by the fingerprint of the whole previous row. A trigger numbers
+//! Unix epoch as moment and are ordered by the fingerprints of the whole previous rows. A trigger numbers
 //! each change under the row lock, which is the order of that row's changes whatever the clocks say and
 //! whenever the transactions commit. Once triggers have reported a row, only they decide; webhooks count only
 //! for rows without trigger events. A deletion is final, whoever reports it: ids are not reused.

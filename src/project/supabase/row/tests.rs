@@ -175,7 +175,7 @@ fn profile_completion_counts_existing_columns() {
 }
 
 #[test]
-fn a_row_without_an_id_is_unreadable() {
+fn a_row_without_an_id_is_undecodable() {
     for id in [Value::Null, json!(""), json!([])] {
         let body =
             change("INSERT", "public.journal_entries", &json!({"id": id, "user_id": USER}), &Value::Null);
