@@ -78,9 +78,9 @@ impl Payload {
         match &mut self {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
-            Self::NotCounted(uncounted) => {
-                let payload = std::mem::replace(&mut uncounted.payload, Self::Ignored);
-                uncounted.payload = payload.without_objects();
+            Self::NotCounted(event) => {
+                let payload = std::mem::replace(&mut event.payload, Self::Ignored);
+                event.payload = payload.without_objects();
             }
             _ => {}
         }
@@ -90,7 +90,7 @@ impl Payload {
     /// Why the event does not count, if it does not.
     #[must_use]
     pub fn not_counted(&self) -> Option<&NotCounted> {
-        if let Self::NotCounted(uncounted) = self { Some(&uncounted.reason) } else { None }
+        if let Self::NotCounted(event) = self { Some(&event.reason) } else { None }
     }
 }
 
