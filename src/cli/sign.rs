@@ -94,7 +94,7 @@ fn twilio_headers(config: &Config, url: Option<&str>, body: &[u8]) -> anyhow::Re
     let signature = if url.contains(twilio::BODY_HASH) {
         twilio::sign(&tokens, &url, twilio::Content::Body(body))
     } else {
-        let form = Parameters::of_form(body)?;
+        let form = Parameters::from_form(body)?;
         twilio::sign(&tokens, &url, twilio::Content::Form(form.pairs()))
     };
     Ok(vec![("X-Twilio-Signature", signature)])

@@ -11,7 +11,7 @@ use super::live::Changes;
 use super::signing_in::supabase::Supabase;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::rejects::Rejects;
+use crate::http::auth_failures::AuthFailures;
 use crate::lifecycle::Lifecycle;
 use crate::ops::doctor::Doctor;
 use crate::store::Store;
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) supabase: Option<Supabase>,
     /// Whether people reach the console over TLS.
     pub(super) is_secure: bool,
-    pub(super) rejects: Rejects,
+    pub(super) auth_failures: AuthFailures,
     /// Of the tables, for `/console/live`.
     pub(super) changes: Changes,
     pub(super) doctor: Doctor,
@@ -52,7 +52,7 @@ impl Console {
             key,
             supabase,
             is_secure: config.console_address().is_some_and(|url| url.starts_with("https://")),
-            rejects: Rejects::default(),
+            auth_failures: AuthFailures::default(),
             changes: Changes::new(lifecycle),
             doctor: Doctor::new(config),
         })))

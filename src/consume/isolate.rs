@@ -38,7 +38,7 @@ impl ApplyError {
 /// [`StoreError`] where no event of the batch is to blame: apply the same batch again later.
 pub async fn apply(store: &Store, batch: &mut Batch, may_be_poison: bool) -> Result<(), StoreError> {
     with_time_limit(store.store_suspects(&batch.suspects)).await?;
-    with_time_limit(batch.begin()).await?;
+    with_time_limit(batch.begin_attempt()).await?;
     let (mut transaction, is_pending) = (batch.take_transaction(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
     while let Some(part) = parts.pop() {

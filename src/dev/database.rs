@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 
-use crate::envelope::{Source, peek};
+use crate::envelope::{Source, parse};
 use crate::ops::fixture::{FixtureEvent, Scenario};
 use crate::store::events::EventKey;
 
@@ -95,7 +95,7 @@ pub async fn older_demo_day(pool: &PgPool, scenarios: &[Scenario]) -> Result<Opt
     let body = "select body from ingest.events where source = $1 and event_id = $2 and state = 'applied'";
     let body = sqlx::query_scalar(body).bind(event.source.as_str()).bind(&event.event_id);
     let applied: Option<Vec<u8>> = body.fetch_optional(pool).await?;
-    let moment = |body: Bytes| peek::stripe(body, OffsetDateTime::UNIX_EPOCH).ok().map(|it| it.occurred_at);
+    let moment = |body: Bytes| parse::stripe(body, OffsetDateTime::UNIX_EPOCH).ok().map(|it| it.occurred_at);
     let (Some(was), Some(is)) = (applied.and_then(|body| moment(body.into())), moment(event.body.clone()))
     else {
         return Ok(None);

@@ -11,14 +11,14 @@ const NAME_MAX_BYTES: usize = 255;
 pub(super) const NAME_FORM: &str = "1 to 255 bytes of text without control characters";
 
 /// What an event id must be, as shown to the sender.
-pub(super) const ID_FORM: &str = "an id of the provider's own: trigger/, found/, match/, corrected/, snapshot/ and \
-     unreadable/ begin names that memberflow gives";
+pub(super) const ID_FORM: &str = "a provider's id: ids that begin with trigger/, found/, match/, corrected/, \
+     snapshot/ or unreadable/ are reserved for memberflow";
 /// The prefix of ids of events that the database triggers write.
 pub const TRIGGER: &str = "trigger/";
 /// The prefix of ids of dead letters that could not be decoded.
-pub const UNREADABLE: &str = "unreadable/";
+pub const UNDECODABLE_PREFIX: &str = "unreadable/";
 /// The prefixes of ids that memberflow gives itself. From outside such an id could be mistaken for its own.
-const RESERVED: [&str; 6] = [TRIGGER, "found/", "match/", "corrected/", "snapshot/", UNREADABLE];
+const RESERVED: [&str; 6] = [TRIGGER, "found/", "match/", "corrected/", "snapshot/", UNDECODABLE_PREFIX];
 
 /// Whether only memberflow itself may give an event this id.
 pub(super) fn is_reserved(id: &str) -> bool {

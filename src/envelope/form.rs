@@ -17,7 +17,7 @@ impl Parameters {
     ///
     /// # Errors
     /// If there are more than [`PARAMETERS_MAX`].
-    pub fn of_form(form: &[u8]) -> Result<Self, Malformed> {
+    pub fn from_form(form: &[u8]) -> Result<Self, Malformed> {
         let pairs = form_urlencoded::parse(form).map(|(name, value)| (name.into_owned(), value.into_owned()));
         let pairs: Vec<_> = pairs.take(PARAMETERS_MAX + 1).collect();
         if pairs.len() > PARAMETERS_MAX {
@@ -30,7 +30,7 @@ impl Parameters {
     ///
     /// # Errors
     /// If the body is not a JSON object.
-    pub fn of_json(body: &[u8]) -> Result<Self, Malformed> {
+    pub fn from_json(body: &[u8]) -> Result<Self, Malformed> {
         let object: Map<String, Value> = document(body)?;
         let mut pairs = Vec::new();
         for (name, value) in object {
@@ -104,10 +104,11 @@ mod tests {
 
     #[test]
     fn form_and_json_give_the_same_parameters() {
-        let form = Parameters::of_form(b"Body=two+words%21&MediaUrl=a&NumMedia=2&MediaUrl=b&Empty=").unwrap();
+        let form =
+            Parameters::from_form(b"Body=two+words%21&MediaUrl=a&NumMedia=2&MediaUrl=b&Empty=").unwrap();
         let json =
             br#"{"Body":"two words!","MediaUrl":["a","b"],"NumMedia":2,"Empty":"","Object":{},"Null":null}"#;
-        let json = Parameters::of_json(json).unwrap();
+        let json = Parameters::from_json(json).unwrap();
         for parameters in [&form, &json] {
             assert_eq!(parameters.get("Body"), Some("two words!"));
             assert_eq!(parameters.get("NumMedia"), Some("2"));
@@ -119,24 +120,24 @@ mod tests {
 
     #[test]
     fn too_many_parameters_are_rejected() {
-        assert!(Parameters::of_form("a=1&".repeat(1000).as_bytes()).is_ok());
-        assert_eq!(Parameters::of_form("a=1&".repeat(1001).as_bytes()).unwrap_err().kind(), "body-invalid");
+        assert!(Parameters::from_form("a=1&".repeat(1000).as_bytes()).is_ok());
+        assert_eq!(Parameters::from_form("a=1&".repeat(1001).as_bytes()).unwrap_err().kind(), "body-invalid");
     }
 
     proptest! {
         #[test]
         fn parameters_round_trip_as_form_and_json(pairs in prop::collection::btree_map("[A-Za-z0-9]{1,9}", ".{0,30}", 0..9)) {
             let parameters = Parameters(pairs.into_iter().collect());
-            prop_assert_eq!(&Parameters::of_form(parameters.to_form().as_bytes()).unwrap(), &parameters);
-            prop_assert_eq!(&Parameters::of_json(&parameters.to_json()).unwrap(), &parameters);
+            prop_assert_eq!(&Parameters::from_form(parameters.to_form().as_bytes()).unwrap(), &parameters);
+            prop_assert_eq!(&Parameters::from_json(&parameters.to_json()).unwrap(), &parameters);
         }
 
         #[test]
         fn any_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(parameters) = Parameters::of_form(&bytes) {
+            if let Ok(parameters) = Parameters::from_form(&bytes) {
                 prop_assert!(!parameters.to_json().is_empty());
             }
-            Parameters::of_json(&bytes).ok();
+            Parameters::from_json(&bytes).ok();
         }
     }
 }

@@ -4,7 +4,7 @@ pub mod form;
 pub mod hook;
 mod one_time_code;
 pub mod origin;
-pub mod peek;
+pub mod parse;
 pub mod source;
 pub mod twilio;
 pub mod wire;

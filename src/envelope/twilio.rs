@@ -17,7 +17,7 @@ const INCOMING: [&str; 2] = ["received", "receiving"];
 pub const CODE_WITHHELD: &str = "(one-time code, not kept)";
 
 /// The type of an event that holds a message as Twilio's API showed it.
-pub const LISTED: &str = "api.message";
+pub const API_MESSAGE: &str = "api.message";
 /// The fields of a message in the API, and what the same is called in a webhook.
 const FIELDS: [(&str, &str); 11] = [
     ("sid", "MessageSid"),
@@ -95,7 +95,7 @@ fn status(parameters: &Parameters) -> Result<Option<String>, Malformed> {
 ///
 /// # Errors
 /// The missing or invalid field.
-pub fn listed(
+pub fn from_api(
     message: &Value,
     media: &[(String, String)],
     received_at: OffsetDateTime,
@@ -108,7 +108,7 @@ pub fn listed(
         object.insert(format!("MediaUrl{n}"), url.as_str().into());
         object.insert(format!("MediaContentType{n}"), kind.as_str().into());
     }
-    let mut parameters = Parameters::of_json(Value::Object(object).to_string().as_bytes())?;
+    let mut parameters = Parameters::from_json(Value::Object(object).to_string().as_bytes())?;
     let get = |name: &str| parameters.get(name).map(str::to_owned);
     let sid = checked(get("MessageSid").as_deref(), "sid", is_sid, "two letters and 32 hexadecimal digits")?;
     let account =
@@ -125,7 +125,7 @@ pub fn listed(
     let envelope = Envelope {
         source: Source::Twilio,
         event_id: format!("{sid}|api|{status}|{hash}"),
-        event_type: LISTED.to_owned(),
+        event_type: API_MESSAGE.to_owned(),
         occurred_at,
         received_at,
         body,
@@ -173,7 +173,7 @@ mod tests {
 
     fn named(pairs: &[(&str, &str)]) -> Result<(String, String), String> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        let event = event(Parameters::of_form(form.as_bytes()).unwrap(), NOW);
+        let event = event(Parameters::from_form(form.as_bytes()).unwrap(), NOW);
         event.map(|it| (it.envelope.event_id, it.envelope.event_type)).map_err(|error| error.kind())
     }
 
@@ -231,7 +231,7 @@ mod tests {
         for (text, is_withheld) in [("123456 is your Acme code", true), ("See you at 1430", false)] {
             let pairs = [("MessageSid", SID), ("AccountSid", ACCOUNT), ("Body", text)];
             let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-            let event = event(Parameters::of_form(form.as_bytes()).unwrap(), NOW).unwrap();
+            let event = event(Parameters::from_form(form.as_bytes()).unwrap(), NOW).unwrap();
             let body = String::from_utf8(event.envelope.body.to_vec()).unwrap();
             assert_eq!(
                 (body.contains(CODE_WITHHELD), body.contains(text)),

@@ -88,7 +88,7 @@ fn answer(checked: &Checked, age: Duration) -> Result<Json<Value>, Problem> {
     } else {
         let names = down.join(", ");
         let detail =
-            format!("not to be reached: {names}. See what became of it, and its address in the settings");
+            format!("unreachable: {names}. Check that it runs and that its address in the settings is right");
         unready("dependency-down", "Not ready", detail)
     };
     Err(problem

@@ -3,8 +3,9 @@
 //! [`listener`] accepts within [`connection_limit`], which evicts the longest idle one ([`eviction`]);
 //! [`throttle`] and [`rejection_log`] bound what rejected requests may cost; [`problem`] is the error
 //! response, [`problem_docs`] explains each; [`readiness`] checks the dependencies in the background, and [`health`]
-//! shows them. [`secret`], [`rejects`] and [`rate_limit`] are for whoever checks tokens and passwords.
+//! shows them. [`secret`], [`auth_failures`] and [`rate_limit`] are for whoever checks tokens and passwords.
 
+pub(crate) mod auth_failures;
 pub mod connection_limit;
 pub(crate) mod eviction;
 pub mod fallbacks;
@@ -15,6 +16,5 @@ pub(crate) mod problem_docs;
 pub(crate) mod rate_limit;
 pub mod readiness;
 pub(crate) mod rejection_log;
-pub(crate) mod rejects;
 pub(crate) mod secret;
 pub(crate) mod throttle;

@@ -30,7 +30,7 @@ impl RejectionLog {
     pub fn log(&self, source: Source, problem: &Problem) {
         let Some(suppressed) = self.0.admit(Instant::now()) else { return };
         if suppressed > 0 {
-            tracing::warn!(%source, suppressed, "suppressed rejection logs");
+            tracing::warn!(%source, suppressed, "suppressed delivery logs");
         }
         tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery rejected");
     }
@@ -39,7 +39,7 @@ impl RejectionLog {
     pub fn log_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
         let Some(suppressed) = self.0.admit(Instant::now()) else { return };
         if suppressed > 0 {
-            tracing::warn!(%source, suppressed, "suppressed rejection logs");
+            tracing::warn!(%source, suppressed, "suppressed delivery logs");
         }
         tracing::info!(%source, event_id, %reason, fix = reason.setting(), "event stored, not counted");
     }

@@ -1,5 +1,7 @@
 //! Throttles rejections: a sender of bad requests that repeats as soon as it is answered waits for the
 //! answer, which leaves the CPU to good requests.
+//!
+//! A leaky bucket: `drained_at` is when all costs so far are worked off at the rate; what exceeds the burst waits.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -43,13 +45,13 @@ impl Rate {
 pub(crate) struct Throttle {
     rate: Rate,
     /// When the rate has made up for the cost of all answers so far.
-    paid_until: Mutex<Option<Instant>>,
+    drained_at: Mutex<Option<Instant>>,
 }
 
 impl Throttle {
     /// Answers at `rate`.
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, paid_until: Mutex::default() }
+        Self { rate, drained_at: Mutex::default() }
     }
 
     /// Waits until an answer of this cost may be sent.
@@ -61,14 +63,14 @@ impl Throttle {
         let Rate { per_second, min_cost, burst, wait_max } = self.rate;
         let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(min_cost);
         let cost = Duration::from_secs(1) * cost / per_second;
-        let mut paid_until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut paid = paid_until.map_or(now, |earlier| earlier.max(now)) + cost;
-        let mut wait = paid.saturating_duration_since(now + burst);
+        let mut drained_at = self.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new_drained_at = drained_at.map_or(now, |earlier| earlier.max(now)) + cost;
+        let mut wait = new_drained_at.saturating_duration_since(now + burst);
         if wait > wait_max {
             wait = wait_max / 2;
-            paid = now + burst + wait;
+            new_drained_at = now + burst + wait;
         }
-        *paid_until = Some(paid);
+        *drained_at = Some(new_drained_at);
         wait
     }
 }

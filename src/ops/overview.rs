@@ -72,7 +72,7 @@ pub struct Parked {
 
 /// Reads the overview.
 pub async fn overview(pool: &PgPool, now: OffsetDateTime) -> Result<Overview, sqlx::Error> {
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     let members = sqlx::query_as(MEMBERS).bind(COUNTED_MAX).fetch_one(&mut *reading).await?;
     let pending = sqlx::query_as(PENDING).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;
     let dead = sqlx::query_scalar(DEAD).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;

@@ -194,7 +194,7 @@ pub(super) async fn count(
 ) -> Result<Option<Count>, sqlx::Error> {
     push_cap(&mut query);
     query.push(") matching");
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     sqlx::query(BOUND).execute(&mut *reading).await?;
     match query.build_query_scalar::<i64>().persistent(false).fetch_one(&mut *reading).await {
         Ok(rows) => Ok(Some(Count { rows: rows.min(COUNTED_MAX), is_capped: rows > COUNTED_MAX })),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::internal::{Corrected, Internal, from_unix_micros};
-use super::payload::{DecodeError, Payload, Uncounted};
+use super::payload::{DecodeError, NotCountedEvent, Payload};
 use super::stripe::{Admission, NotCounted};
 use super::supabase::ActivityTables;
 use super::supabase::row::Numbered;
@@ -15,11 +15,11 @@ use crate::envelope::{Envelope, Origin, Source};
 pub struct DecodeSettings {
     /// The metadata keys that name a user, strongest first.
     pub user_id_keys: Vec<String>,
-    /// The tables whose rows count.
+    /// The tables whose rows are counted.
     pub tables: ActivityTables,
-    /// Which of Stripe's events count.
+    /// Which of Stripe's events are counted.
     pub admission: Admission,
-    /// The Twilio account whose messages count; `None`: all do.
+    /// The Twilio account whose messages are counted; `None`: all are.
     pub twilio_account: Option<String>,
 }
 
@@ -27,20 +27,20 @@ pub struct DecodeSettings {
 ///
 /// # Errors
 /// [`DecodeError`], if the body can never be decoded.
-pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
+pub fn decode(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let body = &envelope.body[..];
     match envelope.source {
-        Source::Stripe => read_stripe(serde_json::from_slice(body)?, settings),
-        Source::SupabaseAuth => supabase::auth_hook::read(body),
-        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &settings.tables),
+        Source::Stripe => decode_stripe(serde_json::from_slice(body)?, settings),
+        Source::SupabaseAuth => supabase::auth_hook::decode(body),
+        Source::SupabaseDatabase => supabase::row::decode(body, Numbered::of(envelope), &settings.tables),
         Source::Twilio => {
             let account = twilio::account(body)?;
             let is_another = |of: &String| settings.twilio_account.as_ref().is_some_and(|ours| ours != of);
-            let payload = twilio::read(envelope)?;
+            let payload = twilio::decode(envelope)?;
             Ok(match account.filter(is_another) {
                 Some(account) => {
                     let reason = NotCounted::OtherTwilioAccount(account);
-                    Payload::NotCounted(Box::new(Uncounted { reason, payload }))
+                    Payload::NotCounted(Box::new(NotCountedEvent { reason, payload }))
                 }
                 None => payload,
             })
@@ -48,50 +48,51 @@ pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, D
         Source::Internal => match serde_json::from_slice(body)? {
             Internal::Snapshot(snapshot) => {
                 let origin = snapshot.origin();
-                counted(settings, &origin, || stripe::read_snapshot(snapshot, &settings.user_id_keys))
+                decode_admitted(settings, &origin, || {
+                    stripe::decode_snapshot(snapshot, &settings.user_id_keys)
+                })
             }
-            Internal::Corrected(corrected) => read_corrected(&corrected, &settings.tables),
+            Internal::Corrected(corrected) => decode_corrected(&corrected, &settings.tables),
             internal => Ok(Payload::Internal(internal)),
         },
     }
 }
 
-/// The same without the whole objects, which only chaining needs: they take most of the time and memory.
+/// The same without the whole objects, which only `order` needs: they take most of the time and memory.
 ///
 /// # Errors
-/// As [`read`].
-pub fn read_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
+/// As [`decode()`].
+pub fn decode_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let payload = match envelope.source {
-        Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, settings),
-        _ => read(envelope, settings),
+        Source::Stripe => decode_stripe(stripe::decode_fields(&envelope.body)?, settings),
+        _ => decode(envelope, settings),
     };
     payload.map(Payload::without_objects)
 }
 
-fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
+fn decode_stripe(event: Value, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let origin = Origin::of_event(&event);
-    counted(settings, &origin, || stripe::read(event, &settings.user_id_keys))
+    decode_admitted(settings, &origin, || stripe::decode(event, &settings.user_id_keys))
 }
 
-/// Decodes the event if its `origin` counts. An event that does not count is never unreadable: it is stored
-/// as it is.
-fn counted(
+/// Decodes an event if its `origin` is admitted. One that is not counted is never undecodable: it is stored as it is.
+fn decode_admitted(
     settings: &DecodeSettings,
     origin: &Origin,
-    read: impl FnOnce() -> Result<Payload, DecodeError>,
+    decode: impl FnOnce() -> Result<Payload, DecodeError>,
 ) -> Result<Payload, DecodeError> {
     match settings.admission.check(origin) {
-        Ok(()) => read(),
+        Ok(()) => decode(),
         Err(reason) => {
-            let payload = read().unwrap_or(Payload::Ignored);
-            Ok(Payload::NotCounted(Box::new(Uncounted { reason, payload })))
+            let payload = decode().unwrap_or(Payload::Ignored);
+            Ok(Payload::NotCounted(Box::new(NotCountedEvent { reason, payload })))
         }
     }
 }
 
 /// The report of the missing change, placed after the last reported one.
-fn read_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Payload, DecodeError> {
-    let mut payload = supabase::row::read(corrected.change.to_string().as_bytes(), None, tables)?;
+fn decode_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Payload, DecodeError> {
+    let mut payload = supabase::row::decode(corrected.change.to_string().as_bytes(), None, tables)?;
     if let Payload::Row(report) = &mut payload {
         report.occurred_at = from_unix_micros(corrected.at_us);
         report.departures_before = Some(corrected.left_before);

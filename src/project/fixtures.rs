@@ -47,7 +47,7 @@ fn reports(events: Vec<Value>) -> Reports {
     let mut reports = Reports::new();
     for event in events {
         let id = event["id"].as_str().expect("an id").to_owned();
-        if let Payload::Stripe(report) = stripe::read(event, &["user_id".to_owned()]).expect("readable") {
+        if let Payload::Stripe(report) = stripe::decode(event, &["user_id".to_owned()]).expect("readable") {
             reports.entry(report.subject.clone()).or_default().push((id, *report));
         }
     }
@@ -63,13 +63,13 @@ fn last(mut reports: Vec<(String, Report<StripeObject>)>) -> StripeObject {
         .iter()
         .map(|(event_id, report)| Candidate {
             event_id,
-            stage: report.stage,
+            change_kind: report.change_kind,
             rank: report.state.rank(),
             object: &report.object,
             previous: report.previous.as_ref(),
         })
         .collect();
-    let winner = order::winner(&candidates).expect("a winner");
+    let winner = order::last_report(&candidates).expect("a winner");
     let subject = &reports[winner.index].1.subject;
     assert!(!winner.tied, "{subject}: {:?}", candidates.iter().map(|it| it.event_id).collect::<Vec<_>>());
     reports.swap_remove(winner.index).1.state

@@ -1,6 +1,6 @@
 //! What events report and what follows from it: pure functions without I/O or clock.
 //!
-//! [`read`] decodes an envelope into its [`payload`]; [`order`] decides which of an object's reports is its present state;
+//! [`decode()`] turns an envelope into its [`payload`]; [`order`] decides which of an object's reports is its present state;
 //! [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows from the present states, and
 //! [`movements`] the MRR ledger from the states before them too.
 
@@ -20,5 +20,5 @@ pub mod twilio;
 #[cfg(test)]
 mod fixtures;
 
-pub use decode::{DecodeSettings, read, read_states};
+pub use decode::{DecodeSettings, decode, decode_states};
 pub use payload::{DecodeError, Payload};

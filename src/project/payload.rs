@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::internal::{Evidence, Internal};
-use super::order::Stage;
+use super::order::ChangeKind;
 use super::stripe::{NotCounted, StripeObject};
 use super::supabase::Row;
 use super::twilio::SmsReport;
@@ -32,13 +32,13 @@ pub enum Payload {
     },
     /// Nothing that a table depends on: stored, but changes nothing else.
     Ignored,
-    /// An event of a mode or an account that does not count.
-    NotCounted(Box<Uncounted>),
+    /// An event of another mode or account: stored, excluded from all tables.
+    NotCounted(Box<NotCountedEvent>),
 }
 
-/// An event that does not count.
+/// An event that is stored but excluded from all tables.
 #[derive(Clone, Debug)]
-pub struct Uncounted {
+pub struct NotCountedEvent {
     /// The reason.
     pub reason: NotCounted,
     /// What it would report if it counted: by this it is found when the settings change.
@@ -51,18 +51,18 @@ pub struct Report<T> {
     /// The object's id, unique over all kinds: `sub_…`, `public.vision_versions/<id>`.
     pub subject: String,
     /// The event's moment in the object's history: Stripe's `created`, or a row's `updated_at`. For tables
-    /// without it, the Unix epoch for all events, which are then ordered by chaining.
+    /// without it, the Unix epoch for all events, which `order` then puts in order.
     pub occurred_at: OffsetDateTime,
-    /// The sequence number that a trigger gave the change under the row lock. Reports of an object with a
-    /// number are later than those without, and higher ones later than lower ones, whatever the clocks say.
-    pub number: Option<i64>,
+    /// The sequence number that a trigger gave the change under the row lock. Reports of an object with
+    /// one are later than those without, and higher ones later than lower ones, whatever the clocks say.
+    pub sequence: Option<i64>,
     /// Creation, update or deletion.
-    pub stage: Stage,
+    pub change_kind: ChangeKind,
     /// The object can never leave this state.
     pub is_final: bool,
     /// The stored part of the state.
     pub state: T,
-    /// The whole object as the event shows it, for chaining.
+    /// The whole object as the event shows it, for `order`.
     pub object: Value,
     /// The previous values of what the event changed, if reported.
     pub previous: Option<Value>,
@@ -78,9 +78,9 @@ impl Payload {
         match &mut self {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
-            Self::NotCounted(uncounted) => {
-                let payload = std::mem::replace(&mut uncounted.payload, Self::Ignored);
-                uncounted.payload = payload.without_objects();
+            Self::NotCounted(event) => {
+                let payload = std::mem::replace(&mut event.payload, Self::Ignored);
+                event.payload = payload.without_objects();
             }
             _ => {}
         }
@@ -90,7 +90,7 @@ impl Payload {
     /// Why the event does not count, if it does not.
     #[must_use]
     pub fn not_counted(&self) -> Option<&NotCounted> {
-        if let Self::NotCounted(uncounted) = self { Some(&uncounted.reason) } else { None }
+        if let Self::NotCounted(event) = self { Some(&event.reason) } else { None }
     }
 }
 
@@ -132,7 +132,7 @@ pub enum DecodeError {
     #[error("the body is not valid JSON: {0}")]
     NotJson(#[from] serde_json::Error),
     /// A required field is missing or of the wrong type.
-    #[error("{event_type} has no usable {field}")]
+    #[error("{event_type}: {field} is missing or invalid")]
     Field {
         /// The event's type.
         event_type: String,

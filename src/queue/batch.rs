@@ -8,9 +8,9 @@ use crate::envelope::Envelope;
 /// Produces batches of events. Reconnects by itself.
 pub enum Consumer {
     /// From the broker.
-    RabbitMq(Box<rabbitmq::Consumer>),
+    RabbitMq(Box<rabbitmq::BatchAssembler>),
     /// From the pending events in Postgres.
-    Postgres(postgres::Consumer),
+    Postgres(postgres::PendingConsumer),
 }
 
 /// Events to apply. Dropping it requeues them.
@@ -60,15 +60,15 @@ impl Batch {
     ///
     /// # Errors
     /// If the database fails; no event is held then.
-    pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    pub async fn begin_attempt(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => Ok(()),
-            AckHandle::Postgres(locked) => locked.begin(&mut self.envelopes).await,
+            AckHandle::Postgres(locked) => locked.begin_attempt(&mut self.envelopes).await,
         }
     }
 
     /// Call if an attempt could not be made for a reason outside the batch.
-    pub async fn not_attempted(&mut self) {
+    pub async fn revert_attempt(&mut self) {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => {}
             AckHandle::Postgres(locked) => locked.release(&self.envelopes).await,

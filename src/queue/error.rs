@@ -53,8 +53,8 @@ pub enum QueueError {
     #[error("the broker did not answer within {0:?}: see that it runs, and what AMQP_URL says")]
     Timeout(std::time::Duration),
     /// A queue was deleted, or its node went away.
-    #[error("the broker ended the subscription")]
-    Unsubscribed,
+    #[error("the broker cancelled the consumer")]
+    ConsumerCancelled,
     /// The broker refused, or the connection broke.
     #[error("the broker refused or the connection broke: {0}; see the broker's log, and what AMQP_URL says")]
     Broker(#[from] lapin::Error),

@@ -35,14 +35,14 @@ pub(super) struct Submitter(mpsc::Sender<Submission>);
 #[derive(Clone, Debug)]
 pub(super) struct Batcher {
     waiting: Arc<Mutex<mpsc::Receiver<Submission>>>,
-    limits: Limits,
+    limits: GroupLimits,
     stopping: CancellationToken,
     latest_end: Arc<OnceLock<Instant>>,
 }
 
 /// How large a group may grow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct GroupLimits {
     pub max_events: usize,
     /// The last event may reach past this: a group holds at least one.
     pub max_bytes: usize,
@@ -55,7 +55,7 @@ pub(super) struct CommitGroup {
 }
 
 /// Both sides.
-pub(super) fn batcher(limits: Limits, stopping: CancellationToken) -> (Submitter, Batcher) {
+pub(super) fn batcher(limits: GroupLimits, stopping: CancellationToken) -> (Submitter, Batcher) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX_EVENTS);
     let waiting = Arc::new(Mutex::new(receiver));
     (Submitter(sender), Batcher { waiting, limits, stopping, latest_end: Arc::default() })
@@ -112,7 +112,7 @@ impl CommitGroup {
     }
 
     /// Returns the outcome to every caller that still waits.
-    pub fn settle(self, outcome: Result<(), EnqueueError>) {
+    pub fn complete(self, outcome: Result<(), EnqueueError>) {
         for caller in self.outcomes {
             caller.send(outcome.clone()).ok();
         }

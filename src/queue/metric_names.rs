@@ -32,6 +32,6 @@ pub fn describe() {
         Unit::Count,
         "Connections to RabbitMQ opened, by use (publish, consume, dead_letter)."
     );
-    describe_counter!(UNDECODABLE, Unit::Count, "Messages that could not be read and were dead-lettered.");
+    describe_counter!(UNDECODABLE, Unit::Count, "Undecodable messages that were dead-lettered.");
     describe_gauge!(BACKLOG, Unit::Count, "Pending events in Postgres; counting stops at 10,000.");
 }

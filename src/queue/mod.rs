@@ -1,6 +1,6 @@
 //! Between accepting an event and applying it: RabbitMQ, or Postgres if there is no broker.
 //!
-//! With either, [`Queue::accept`] resolves only once the event is durable, and what [`Consumer::next_batch`]
+//! With either, [`Queue::enqueue`] resolves only once the event is durable, and what [`Consumer::next_batch`]
 //! returned is redelivered until it is acked. With a broker there are pending events in Postgres too: those
 //! accepted while it was down, those that triggers write and those that failed. They are applied from there
 //! and never sent to the broker: the order of events does not change the result.
@@ -76,7 +76,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`NotDurable`], if neither confirmed it within a few seconds. It may still become durable later.
-    pub async fn accept(&self, envelope: Envelope) -> Result<(), NotDurable> {
+    pub async fn enqueue(&self, envelope: Envelope) -> Result<(), NotDurable> {
         let (postgres, broker_error) = match self {
             Self::Postgres(postgres) => (postgres, None),
             Self::RabbitMq(rabbitmq, postgres) => match rabbitmq.publish(envelope.clone()).await {

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::enqueue::{dropped, json_response};
 use super::{Arrival, Endpoints, header};
 use crate::envelope::hook::{SENDING_HOOKS, TOKEN_HOOK, USER_HOOKS, VERIFICATION_HOOKS};
-use crate::envelope::peek::HookKind;
-use crate::envelope::{Malformed, Source, peek};
+use crate::envelope::parse::HookKind;
+use crate::envelope::{Malformed, Source, parse};
 use crate::http::problem::Problem;
 use crate::verify::standard_webhooks;
 
@@ -35,9 +35,9 @@ async fn handle(endpoints: &Endpoints, request: Request, deadline: Instant) -> R
     let delivery = endpoints.read(Source::SupabaseAuth, request).await?;
     let window = endpoints.window();
     standard_webhooks::verify(secrets, signed_headers(&delivery.headers), &delivery.body, window)?;
-    let answer = Answer::to(&peek::hook_kind(&delivery.body)?)?;
+    let answer = Answer::to(&parse::hook_kind(&delivery.body)?)?;
     if let Answer::Neutral(_) = answer {
-        match peek::auth_hook(delivery.body, window.now) {
+        match parse::auth_hook(delivery.body, window.now) {
             Ok(hook) => endpoints.enqueue_hook(hook.envelope, deadline).await,
             Err(error) => dropped("", &error.to_string()),
         }

@@ -40,8 +40,8 @@ impl BodyReader {
         self.limit
     }
 
-    /// A body longer than this is not read at all.
-    pub(super) fn reads_at_most(&self) -> usize {
+    /// Reading stops here: what is between the limit and this is drained.
+    pub(super) fn drain_limit(&self) -> usize {
         self.limit.saturating_mul(DRAIN_FACTOR)
     }
 
@@ -65,7 +65,7 @@ impl BodyReader {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Problem::broken_off())?;
             length = length.saturating_add(chunk.len());
-            if length > self.reads_at_most() {
+            if length > self.drain_limit() {
                 break;
             }
             if length > self.limit {

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::auth_hooks::signed_headers;
 use super::{Arrival, Endpoints};
-use crate::envelope::{Source, peek};
+use crate::envelope::{Source, parse};
 use crate::http::problem::Problem;
 use crate::project::supabase;
 use crate::verify::standard_webhooks;
@@ -21,10 +21,10 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     let window = endpoints.window();
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
-    let mut envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
+    let mut envelope = parse::database(verified.id, verified.signed_at, delivery.body, window.now)?;
     // Only the columns that count are stored: members can write anything into the others.
     if let Some(reduced) = supabase::reduced(&envelope.body, endpoints.tables()) {
         envelope.body = reduced.into();
     }
-    endpoints.enqueue(envelope, delivery.permit).await
+    endpoints.enqueue_and_ack(envelope, delivery.permit).await
 }

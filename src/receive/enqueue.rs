@@ -20,12 +20,12 @@ const ENQUEUE_TIMEOUT: Duration = Duration::from_millis(2500);
 
 impl Endpoints {
     /// Makes the event durable and acknowledges it.
-    pub(super) async fn enqueue(
+    pub(super) async fn enqueue_and_ack(
         &self,
         envelope: Envelope,
         permit: DeliveryPermit,
     ) -> Result<Response, Problem> {
-        let id = self.make_durable(envelope, permit).await?;
+        let id = self.enqueue(envelope, permit).await?;
         Ok(json_response(json!({"received": true, "id": id}).to_string()))
     }
 
@@ -37,9 +37,9 @@ impl Endpoints {
         permit: DeliveryPermit,
         reason: &NotCounted,
     ) -> Result<Response, Problem> {
-        let id = self.make_durable_and_log(envelope, permit, Some(reason)).await?;
+        let id = self.enqueue_and_log(envelope, permit, Some(reason)).await?;
         let reason_text = format!(
-            "events of {reason} do not count: it is kept and changes nothing; to count them {}",
+            "events of {reason} are not counted: the event was stored and changes nothing. To count them, {}",
             reason.setting()
         );
         let answer = json!({"received": true, "id": id, "counted": false, "reason": reason_text});
@@ -47,14 +47,14 @@ impl Endpoints {
     }
 
     /// Makes an event durable and returns its id; logs it if it does not count.
-    pub(super) async fn make_durable_and_log(
+    pub(super) async fn enqueue_and_log(
         &self,
         envelope: Envelope,
         permit: DeliveryPermit,
         not_counted: Option<&NotCounted>,
     ) -> Result<String, Problem> {
         let source = envelope.source;
-        let id = self.make_durable(envelope, permit).await?;
+        let id = self.enqueue(envelope, permit).await?;
         if let Some(reason) = not_counted {
             self.limits(source)?.rejection_log.log_not_counted(source, &id, reason);
         }
@@ -62,21 +62,21 @@ impl Endpoints {
     }
 
     /// Returns the event's id once it is durable.
-    async fn make_durable(&self, envelope: Envelope, permit: DeliveryPermit) -> Result<String, Problem> {
+    async fn enqueue(&self, envelope: Envelope, permit: DeliveryPermit) -> Result<String, Problem> {
         let id = envelope.event_id.clone();
         let source = envelope.source;
         let queue = self.0.dependencies.queue.clone();
-        let accepted = self.0.dependencies.lifecycle.requests.spawn(async move {
+        let enqueued = self.0.dependencies.lifecycle.requests.spawn(async move {
             let _permit = permit;
-            queue.accept(envelope).await
+            queue.enqueue(envelope).await
         });
-        match timeout(ENQUEUE_TIMEOUT, accepted).await {
+        match timeout(ENQUEUE_TIMEOUT, enqueued).await {
             Ok(Ok(Ok(()))) => return Ok(id),
             Ok(Ok(Err(error))) => {
-                tracing::warn!(%source, event_id = id, %error, "event not persisted");
+                tracing::warn!(%source, event_id = id, %error, "enqueue failed");
             }
-            Ok(Err(error)) => tracing::error!(%source, event_id = id, %error, "event not persisted"),
-            Err(_) => tracing::warn!(%source, event_id = id, "event not persisted in time"),
+            Ok(Err(error)) => tracing::error!(%source, event_id = id, %error, "enqueue failed"),
+            Err(_) => tracing::warn!(%source, event_id = id, "enqueue timed out"),
         }
         Err(Problem::not_durable())
     }
@@ -88,14 +88,14 @@ impl Endpoints {
             return dropped(&envelope.event_id, "too many hooks are waiting already");
         };
         let queue = self.0.dependencies.queue.clone();
-        let accepted = self.0.dependencies.lifecycle.requests.spawn(async move {
+        let enqueued = self.0.dependencies.lifecycle.requests.spawn(async move {
             let _permit = permit;
             let id = envelope.event_id.clone();
-            if let Err(error) = queue.accept(envelope).await {
+            if let Err(error) = queue.enqueue(envelope).await {
                 dropped(&id, &error.reason);
             }
         });
-        if timeout_at(deadline, accepted).await.is_err() {
+        if timeout_at(deadline, enqueued).await.is_err() {
             tracing::warn!("hook answered while its event is still on the way to the queue");
         }
     }

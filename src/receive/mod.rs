@@ -65,7 +65,7 @@ struct Shared {
     tolerance: Duration,
     read_timeout: Duration,
     limits_by_source: [SourceLimits; Source::QUEUED.len()],
-    /// Permits for hook events that are still being made durable after the hook was answered.
+    /// Permits for hook events that are being made durable.
     hook_permits: Arc<Semaphore>,
 }
 
@@ -153,7 +153,7 @@ impl Endpoints {
         if let Ok(limits) = self.limits(source) {
             limits.rejection_log.log(source, &problem);
             if problem.is_client_error() {
-                let read_bytes = body_bytes.min(limits.body_reader.reads_at_most());
+                let read_bytes = body_bytes.min(limits.body_reader.drain_limit());
                 self.0.dependencies.lifecycle.until_stopping(limits.throttle.until_ready(read_bytes)).await;
             }
         }

@@ -62,7 +62,7 @@ impl Endpoints {
         let (parts, body) = request.into_parts();
         let content_type = content_type(&parts.headers, accepted)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length: usize| length > limits.body_reader.reads_at_most()) {
+        if declared.is_some_and(|length: usize| length > limits.body_reader.drain_limit()) {
             return Err(Problem::too_large(limits.body_reader.limit()));
         }
         let body = timeout(self.0.read_timeout, limits.body_reader.read(body));

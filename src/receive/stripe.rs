@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::{Arrival, Endpoints, header};
-use crate::envelope::{Source, peek};
+use crate::envelope::{Source, parse};
 use crate::http::problem::Problem;
 use crate::verify::stripe;
 
@@ -18,9 +18,9 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     let delivery = endpoints.read(Source::Stripe, request).await?;
     let window = endpoints.window();
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
-    let (envelope, origin) = peek::stripe_with_origin(delivery.body, window.now)?;
+    let (envelope, origin) = parse::stripe_with_origin(delivery.body, window.now)?;
     match endpoints.admission().check(&origin) {
-        Ok(()) => endpoints.enqueue(envelope, delivery.permit).await,
+        Ok(()) => endpoints.enqueue_and_ack(envelope, delivery.permit).await,
         Err(reason) => endpoints.enqueue_not_counted(envelope, delivery.permit, &reason).await,
     }
 }

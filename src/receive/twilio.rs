@@ -42,10 +42,10 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
         }
         (_, Some(ContentType::Json)) => {
             twilio::verify(tokens, signature, &url, twilio::Content::Body(&delivery.body))?;
-            Parameters::of_json(&delivery.body)?
+            Parameters::from_json(&delivery.body)?
         }
         _ => {
-            let parameters = Parameters::of_form(&delivery.body)?;
+            let parameters = Parameters::from_form(&delivery.body)?;
             twilio::verify(tokens, signature, &url, twilio::Content::Form(parameters.pairs()))?;
             parameters
         }
@@ -61,7 +61,7 @@ async fn enqueue(
     let event = envelope::event(parameters, endpoints.window().now)?;
     let reason =
         endpoints.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    endpoints.make_durable_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
+    endpoints.enqueue_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 
@@ -71,5 +71,5 @@ fn path_and_query(uri: &Uri) -> &str {
 }
 
 fn of_query(url: &str) -> Result<Parameters, Malformed> {
-    Parameters::of_form(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
+    Parameters::from_form(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
 }

@@ -94,7 +94,7 @@ pub async fn start(
     let metrics = telemetry::metrics()?;
     let queue = Queue::open(config, pools.intake.clone(), pools.pending.clone(), lifecycle)?;
     let readiness = Readiness::start(database::options(config)?, queue.clone(), lifecycle);
-    keep_up_metrics(metrics.clone(), lifecycle);
+    run_metrics_upkeep(metrics.clone(), lifecycle);
     let health = Health::new(readiness, lifecycle.clone(), metrics);
     let receive = match roles.contains(&Role::Receive) {
         true => {
@@ -108,19 +108,19 @@ pub async fn start(
     }
     if roles.contains(&Role::Consume) {
         let store = Store::new(pools.apply.clone(), clock.clone(), StoreSettings::new(config));
-        let here = lifecycle.clone();
-        lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
+        let (tasks, lifecycle) = (&lifecycle.tasks, lifecycle.clone());
+        tasks.spawn(async move { consume::run(&queue, &store, &lifecycle).await });
     }
     let public = receive.map_or_else(Router::new, receive::webhooks);
     let mut ops = health::routes(health);
     if roles.contains(&Role::Api) {
         run_jobs(Runner::new(config, &clock, pools.api.clone()), lifecycle);
-        ops = ops.merge(for_people(config, pools.api, clock, lifecycle));
+        ops = ops.merge(api_and_console(config, pools.api, clock, lifecycle));
     }
     serve(listeners, public, ops, config, lifecycle)
 }
 
-fn keep_up_metrics(metrics: PrometheusHandle, lifecycle: &Lifecycle) {
+fn run_metrics_upkeep(metrics: PrometheusHandle, lifecycle: &Lifecycle) {
     let stopping = lifecycle.stopping.clone();
     lifecycle.tasks.spawn(async move {
         while stopping.run_until_cancelled(tokio::time::sleep(METRICS_UPKEEP)).await.is_some() {
@@ -129,14 +129,14 @@ fn keep_up_metrics(metrics: PrometheusHandle, lifecycle: &Lifecycle) {
     });
 }
 
-/// Where they are requested. On a thread of its own: operations compute, and their futures are not [`Send`].
+/// Runs the jobs where they are requested. On a thread of its own: operations compute, and their futures are not [`Send`].
 fn run_jobs(runner: Runner, lifecycle: &Lifecycle) {
-    let here = lifecycle.clone();
-    lifecycle.tasks.spawn_blocking(move || Handle::current().block_on(runner.run(&here)));
+    let (tasks, lifecycle) = (&lifecycle.tasks, lifecycle.clone());
+    tasks.spawn_blocking(move || Handle::current().block_on(runner.run(&lifecycle)));
 }
 
 /// The API and the console.
-fn for_people(config: &Config, pool: PgPool, clock: Clock, lifecycle: &Lifecycle) -> Router {
+fn api_and_console(config: &Config, pool: PgPool, clock: Clock, lifecycle: &Lifecycle) -> Router {
     let store = Store::new(pool, clock.clone(), StoreSettings::new(config));
     let console = console::routes(store.clone(), clock.clone(), config, lifecycle);
     let doctor = Arc::new(Doctor::new(config));

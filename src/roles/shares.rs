@@ -11,7 +11,7 @@ const CHECK: u32 = 1;
 pub(super) struct Shares {
     /// Writes accepted events to Postgres.
     pub intake: u32,
-    /// Claims and applies pending events: one connection listens, each of the others holds a batch.
+    /// Locks and applies pending events: one connection listens, each of the others holds a batch.
     pub pending: u32,
     /// Applies the broker's batches, and does the consumer's upkeep.
     pub apply: u32,
@@ -105,7 +105,7 @@ mod tests {
                         ] {
                             assert_eq!(roles.contains(&role), share > 0, "{total} {roles:?}: {shares:?}");
                         }
-                        assert_ne!(shares.pending, 1, "one listens and at least one claims");
+                        assert_ne!(shares.pending, 1, "one listens and at least one locks");
                     }
                     Err(_) => assert!(total < 6, "{total} {roles:?}"),
                 }

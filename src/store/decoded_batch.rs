@@ -12,13 +12,13 @@ use super::resolve::facts;
 use super::resolve::facts::{Reported, Resolvable as _};
 use super::resolve::identity_claims::ClaimReport;
 use crate::envelope::Envelope;
+use crate::project::decode_states;
 use crate::project::identity::{self, Address};
 use crate::project::internal::{
     self, ImportedLogin, ImportedLogins, ImportedPayments, ImportedRow, ImportedRows, ImportedSubscription,
     ImportedUsers, Internal,
 };
 use crate::project::payload::{Login, Payload, UserReport};
-use crate::project::read_states;
 use crate::project::stripe::{ImportedPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
@@ -42,7 +42,7 @@ pub(super) fn decode_all<'a>(
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with those of the
         // same second.
-        match read_states(envelope, &settings.decoding) {
+        match decode_states(envelope, &settings.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
         }
@@ -72,7 +72,8 @@ impl DecodedBatch {
             let event_id = &envelope.event_id;
             match payload {
                 Payload::Stripe(report) => {
-                    let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
+                    let addresses =
+                        identity::addresses(&report.state, report.occurred_at, report.change_kind);
                     batch.add_addresses(addresses, event_id);
                     if !report.state.has_history() {
                         batch.identity_claims.extend(identity::claims(&report.state).into_iter().map(
@@ -103,7 +104,7 @@ impl DecodedBatch {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
                 Payload::Thin { object_id } => drop(batch.thin_event_objects.insert(object_id)),
-                // `project::read` turns snapshots and corrections into reports.
+                // `project::decode` turns snapshots and corrections into reports.
                 Payload::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Payload::Ignored
                 | Payload::NotCounted(_) => {}

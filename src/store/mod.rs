@@ -132,8 +132,8 @@ pub(crate) fn from_unix_seconds(seconds: i64) -> OffsetDateTime {
 }
 
 /// A read-only transaction with one snapshot, whose search path has the derived tables.
-pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut reading = database::begin_reading(pool).await?;
+pub async fn begin_read_only(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut reading = database::begin_read_only(pool).await?;
     tables::Tables::Live.set_search_path(&mut reading).await?;
     Ok(reading)
 }

@@ -59,9 +59,9 @@ pub fn verify<'a>(
     body: &[u8],
     window: Window,
 ) -> Result<Verified<'a>, SignatureError> {
-    let id = present(headers.id, ID)?;
-    let timestamp = present(headers.timestamp, TIMESTAMP)?;
-    let signature = present(headers.signature, SIGNATURE)?;
+    let id = required(headers.id, ID)?;
+    let timestamp = required(headers.timestamp, TIMESTAMP)?;
+    let signature = required(headers.signature, SIGNATURE)?;
     let signed_at = unix_seconds(timestamp).ok_or(SignatureError::TimestampInvalid)?;
     let mut offered = signature.split_ascii_whitespace().filter_map(v1).peekable();
     if offered.peek().is_none() {

@@ -13,9 +13,9 @@ use sqlx::PgPool;
 use super::caller::Caller;
 use crate::api::problem;
 use crate::clock::Clock;
+use crate::http::auth_failures::AuthFailures;
 use crate::http::problem::Problem;
 use crate::http::rate_limit::{Quota, RateLimiter};
-use crate::http::rejects::Rejects;
 use crate::http::secret::constant_time_eq;
 use crate::ops::tokens;
 use crate::telemetry::API_LIMITED;
@@ -33,7 +33,7 @@ pub struct Guard {
     admin_token: Option<SecretString>,
     pool: PgPool,
     clock: Clock,
-    rejects: Arc<Rejects>,
+    auth_failures: Arc<AuthFailures>,
     by_program: Arc<RateLimiter<i64>>,
     by_admin: Arc<RateLimiter<()>>,
 }
@@ -45,7 +45,7 @@ impl Guard {
             admin_token,
             pool,
             clock,
-            rejects: Arc::default(),
+            auth_failures: Arc::default(),
             by_program: Arc::new(RateLimiter::new(REQUESTS, PERIOD)),
             by_admin: Arc::new(RateLimiter::new(ADMIN_REQUESTS, PERIOD)),
         }
@@ -70,7 +70,7 @@ impl Guard {
     }
 
     async fn turn_away(&self, refusal: Refusal) -> Response {
-        self.rejects.add(refusal.kind()).await;
+        self.auth_failures.record_and_throttle(refusal.kind()).await;
         refusal.into_response()
     }
 }

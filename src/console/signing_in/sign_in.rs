@@ -82,7 +82,7 @@ pub(in crate::console) async fn sign_in(
     let token = fields.token.trim().as_bytes();
     let is_right = |admin: &secrecy::SecretString| constant_time_eq(token, admin.expose_secret().as_bytes());
     if !console.0.admin_token.as_ref().is_some_and(is_right) {
-        console.0.rejects.add("console-token-wrong").await;
+        console.0.auth_failures.record_and_throttle("console-token-wrong").await;
         let error = "This is not the admin token that the service was started with.";
         return Ok(ask(&console, StatusCode::UNAUTHORIZED, error, next));
     }
@@ -145,6 +145,6 @@ pub(in crate::console) async fn refuse(
         SignInError::NoLinks => return Err(PageError::NotFound),
         SignInError::Database(error) => return Err(error.into()),
     };
-    console.0.rejects.add(reason).await;
+    console.0.auth_failures.record_and_throttle(reason).await;
     Ok(ask(console, status, text, next))
 }

@@ -47,7 +47,7 @@ pub(in crate::console) async fn redeem(
     match links::redeem(console.pool(), console.key(), &code, console.now()).await? {
         Some(session) => sign_in::begin(&console, &headers, &session, None, HOME).await,
         None => {
-            console.0.rejects.add("console-link-wrong").await;
+            console.0.auth_failures.record_and_throttle("console-link-wrong").await;
             let used_up = SignInLink { frame: Frame::bare("Sign in"), code: String::new(), is_used_up: true };
             Ok(page_with(StatusCode::UNAUTHORIZED, &used_up))
         }

@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes};
 use time::OffsetDateTime;
 
 use super::Envelope;
-use super::fields::{TRIGGER, UNREADABLE, is_reserved};
+use super::fields::{TRIGGER, UNDECODABLE_PREFIX, is_reserved};
 use super::source::{Source, UnknownSource};
 
 /// The only version written and read. A new layout gets a new number.
@@ -41,7 +41,7 @@ pub enum WireError {
     #[error("a timestamp is out of range: the message was not written by memberflow")]
     Moment,
     /// Internal events are never queued: somebody else wrote it.
-    #[error("the message claims to hold events of memberflow's own, which never travel through a queue")]
+    #[error("the message holds events of memberflow's own, which never travel through a queue")]
     Internal,
     /// Events of another source than the queue is for.
     #[error("the message holds events of {declared} in the queue of {queue}")]
@@ -52,7 +52,7 @@ pub enum WireError {
         queue: Source,
     },
     /// A reserved id that no event of this source has.
-    #[error("the event id {0:?} is one that memberflow gives itself")]
+    #[error("event id {0:?} is reserved for memberflow")]
     Reserved(String),
     /// No envelope at all.
     #[error("the message carries no envelope")]
@@ -132,7 +132,7 @@ pub fn decode_from(queue: Source, message: Bytes) -> Result<Vec<Envelope>, WireE
 /// versions and undecodable dead letters may be there.
 fn is_forbidden_id(source: Source, id: &str) -> bool {
     let is_triggers = source == Source::SupabaseDatabase && id.starts_with(TRIGGER);
-    is_reserved(id) && !is_triggers && !id.starts_with(UNREADABLE)
+    is_reserved(id) && !is_triggers && !id.starts_with(UNDECODABLE_PREFIX)
 }
 
 fn take_envelope(source: Source, message: &mut Bytes) -> Result<Envelope, WireError> {

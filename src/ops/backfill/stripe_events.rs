@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
-use crate::envelope::{Envelope, Origin, peek};
+use crate::envelope::{Envelope, Origin, parse};
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::stripe::{Forgotten, ReconcileError};
@@ -112,5 +112,5 @@ fn envelope(mut event: Value, account: Option<&str>, clock: &Clock) -> Option<En
     if let (Some(account), None, true) = (account, Origin::of_event(&event).account, event.is_object()) {
         event["account"] = account.into();
     }
-    peek::stripe(Bytes::from(event.to_string()), clock.now()).ok()
+    parse::stripe(Bytes::from(event.to_string()), clock.now()).ok()
 }

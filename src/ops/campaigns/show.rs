@@ -65,7 +65,7 @@ pub struct Lead {
 /// Reads the campaign with this id or slug; `None` if there is none.
 pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Error> {
     // One snapshot: the sums and the leads that they are made of belong together.
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     let query = format!(
         "{COLUMNS} where id::text = lower($1) or slug::text = $1 order by slug::text = $1 desc limit 1"
     );

@@ -76,7 +76,7 @@ async fn user(pool: &PgPool, member: &str) -> Result<Option<Uuid>, PageError> {
 }
 
 async fn of_member(pool: &PgPool, user: Uuid) -> Result<About, sqlx::Error> {
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     let customers: Vec<String> = sqlx::query_scalar("select id from ingest.customers where user_id = $1")
         .bind(user)
         .fetch_all(&mut *reading)

@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::{Event, about, find, find_one};
-use crate::store::reading;
+use crate::store::begin_read_only;
 
 /// The trace of one event.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -116,7 +116,7 @@ pub async fn show(
 }
 
 async fn traced(pool: &PgPool, event: Event, body: &[u8]) -> Result<Trace, sqlx::Error> {
-    let mut tx = reading(pool).await?;
+    let mut tx = begin_read_only(pool).await?;
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut changes: Vec<Change> = reported_change(&event, &body).into_iter().collect();
     let (won, lost) = facts(&mut tx, &event).await?;

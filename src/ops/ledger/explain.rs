@@ -91,7 +91,7 @@ pub async fn explain_at(
     at: Option<OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<Option<Explained>, sqlx::Error> {
-    let mut reading = store::reading(pool).await?;
+    let mut reading = store::begin_read_only(pool).await?;
     let (user_id, customers): (Option<Uuid>, BTreeSet<String>) = match about {
         About::User(user_id) => {
             let is_there: bool = sqlx::query_scalar("select exists (select from auth.users where id = $1)")

@@ -176,7 +176,7 @@ pub async fn show(
     now: OffsetDateTime,
 ) -> Result<Option<Detail>, sqlx::Error> {
     // One snapshot for all: the sums and the payments that they are made of belong together.
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
     for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
         query.push(piece);

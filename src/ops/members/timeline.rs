@@ -90,7 +90,7 @@ pub async fn timeline(
     let from = cursor.map(CursorPosition::decode).transpose()?;
     let seek = from.as_ref().map(|(seek, _)| *seek);
     let mut query = query(user_id, kind, from, page::one_more(limit));
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     if !events::is_there(&mut reading, user_id).await? {
         return Ok(None);
     }

@@ -54,7 +54,7 @@ impl Detail {
 
 /// Reads the ticket with this id or number; `None` if there is none.
 pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Error> {
-    let mut reading = database::begin_reading(pool).await?;
+    let mut reading = database::begin_read_only(pool).await?;
     let Some(id) = find(&mut reading, name).await? else { return Ok(None) };
     let ticket: Ticket =
         sqlx::query_as(AssertSqlSafe(format!("{COLUMNS}{FROM_TICKETS}{OWNERS} where t.id = $1")))

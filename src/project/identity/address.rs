@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Match;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::stripe::{Checkout, Customer, StripeObject};
 
 /// The longest address taken (RFC 5321 allows 254 bytes): it is the key of an index.
@@ -66,7 +66,7 @@ pub struct Address {
     /// Of a recorded match: the user.
     pub user_id: Option<Uuid>,
     /// The earliest event that gave it.
-    pub given_at: OffsetDateTime,
+    pub reported_at: OffsetDateTime,
     /// Its order within that second; a [`AddressOrder`].
     pub place: i16,
 }
@@ -79,23 +79,23 @@ pub fn folded_email(email: &str) -> Option<String> {
     (!email.is_empty() && email.len() <= LONGEST_BYTES).then(|| email.to_ascii_lowercase())
 }
 
-/// The addresses that `object` gives, reported at `at` in this stage.
+/// The addresses that `object` gives, reported at `at` by this kind of change.
 #[must_use]
-pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
+pub fn addresses(object: &StripeObject, at: OffsetDateTime, change_kind: ChangeKind) -> Vec<Address> {
     match object {
-        StripeObject::Customer(it) => of_customer(it, at, stage),
+        StripeObject::Customer(it) => of_customer(it, at, change_kind),
         StripeObject::Checkout(it) => of_checkout(it, at).into_iter().collect(),
         _ => Vec::new(),
     }
 }
 
 /// The previous address of a change counts too: the event that gave it may be missing.
-fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
-    let now = if stage == Stage::Created { AddressOrder::Created } else { AddressOrder::Present };
+fn of_customer(it: &Customer, at: OffsetDateTime, change_kind: ChangeKind) -> Vec<Address> {
+    let now = if change_kind == ChangeKind::Created { AddressOrder::Created } else { AddressOrder::Present };
     let given = [(&it.previous_email, AddressOrder::Previous), (&it.email, now)];
     let address = |(email, place): (&Option<String>, AddressOrder)| {
         let email = folded_email(email.as_deref()?)?;
-        Some(given_by(&it.id, &it.id, email, AddressRole::Given, at, place))
+        Some(new_address(&it.id, &it.id, email, AddressRole::Given, at, place))
     };
     given.into_iter().filter_map(address).collect()
 }
@@ -105,19 +105,19 @@ fn of_checkout(it: &Checkout, at: OffsetDateTime) -> Option<Address> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled)?;
     let role = if it.customer.is_some() { AddressRole::Checkout } else { AddressRole::Given };
     let email = folded_email(it.email.as_deref()?)?;
-    Some(given_by(&it.id, customer, email, role, at, AddressOrder::Present))
+    Some(new_address(&it.id, customer, email, role, at, AddressOrder::Present))
 }
 
-fn given_by(
+fn new_address(
     object: &str,
     customer: &str,
     email: String,
     role: AddressRole,
-    given_at: OffsetDateTime,
+    reported_at: OffsetDateTime,
     place: AddressOrder,
 ) -> Address {
     let (object_id, customer) = (object.to_owned(), customer.to_owned());
-    Address { object_id, customer, email, role, user_id: None, given_at, place: place as i16 }
+    Address { object_id, customer, email, role, user_id: None, reported_at, place: place as i16 }
 }
 
 /// The addresses of a recorded match.
@@ -126,7 +126,7 @@ pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
     let object = format!("match/{}/{}", matched.customer, matched.user_id);
     let recorded = |email: &String, role| Address {
         user_id: Some(matched.user_id),
-        ..given_by(
+        ..new_address(
             &object,
             &matched.customer,
             folded_email(email).unwrap_or_default(),

@@ -40,22 +40,22 @@ pub struct Unrecorded {
 /// known comes first.
 pub(super) fn by_email(
     addresses: &[Address],
-    known: impl Fn(Uuid) -> UserState,
+    user_state: impl Fn(Uuid) -> UserState,
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> ByEmail {
-    let records = Records::of(addresses, known);
+    let records = Records::of(addresses, user_state);
     let given = given(addresses);
-    if let Some(user_id) = records.present().find(|it| !given.contains(&it.email.as_str())).and_then(user) {
+    if let Some(user_id) = records.existing().find(|it| !given.contains(&it.email.as_str())).and_then(user) {
         return ByEmail::User { user_id, unrecorded: None };
     }
     for (position, email) in given.iter().enumerate() {
-        if let Some(user_id) = records.present().find(|it| it.email == *email).and_then(user) {
+        if let Some(user_id) = records.existing().find(|it| it.email == *email).and_then(user) {
             return records.matched(user_id, email, &given[..position]);
         }
         if records.is_skipped(email) {
             continue;
         }
-        match holders(confirmed(email)).as_slice() {
+        match distinct(confirmed(email)).as_slice() {
             [] => {}
             &[user_id] => return records.matched(user_id, email, &given[..position]),
             _ => return ByEmail::Ambiguous { email: (*email).to_owned() },
@@ -81,12 +81,12 @@ pub(super) fn contradicting(
 /// The addresses that are evidence, the earliest first.
 fn given(addresses: &[Address]) -> Vec<&str> {
     let mut given: Vec<&Address> = addresses.iter().filter(|it| it.role == AddressRole::Given).collect();
-    given.sort_by_key(|it| (it.given_at, it.place, &it.email));
+    given.sort_by_key(|it| (it.reported_at, it.place, &it.email));
     let mut seen = BTreeSet::new();
     given.into_iter().map(|it| it.email.as_str()).filter(|email| seen.insert(*email)).collect()
 }
 
-fn holders(mut users: Vec<Uuid>) -> Vec<Uuid> {
+fn distinct(mut users: Vec<Uuid>) -> Vec<Uuid> {
     users.sort_unstable();
     users.dedup();
     users
@@ -102,10 +102,10 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn of(addresses: &'a [Address], known: impl Fn(Uuid) -> UserState) -> Self {
-        let recorded = addresses.iter().filter_map(|it| Some((it, known(it.user_id?))));
+    fn of(addresses: &'a [Address], user_state: impl Fn(Uuid) -> UserState) -> Self {
+        let recorded = addresses.iter().filter_map(|it| Some((it, user_state(it.user_id?))));
         let mut all: Vec<(&Address, UserState)> = recorded.collect();
-        all.sort_by_key(|(it, _)| (it.given_at, it.user_id, &it.email));
+        all.sort_by_key(|(it, _)| (it.reported_at, it.user_id, &it.email));
         Self { all }
     }
 
@@ -113,18 +113,18 @@ impl<'a> Records<'a> {
         self.all.iter().filter(move |(it, _)| it.role == role)
     }
 
-    fn present(&self) -> impl Iterator<Item = &'a Address> {
-        self.with(AddressRole::Matched).filter(|(_, known)| *known == UserState::Present).map(|(it, _)| *it)
+    fn existing(&self) -> impl Iterator<Item = &'a Address> {
+        self.with(AddressRole::Matched).filter(|(_, state)| *state == UserState::Present).map(|(it, _)| *it)
     }
 
     fn deleted(&self) -> Option<Uuid> {
         self.with(AddressRole::Matched)
-            .find(|(_, known)| *known == UserState::Deleted)
+            .find(|(_, state)| *state == UserState::Deleted)
             .and_then(|(it, _)| it.user_id)
     }
 
     fn is_skipped(&self, email: &str) -> bool {
-        self.with(AddressRole::Skipped).any(|(it, known)| it.email == email && *known == UserState::Present)
+        self.with(AddressRole::Skipped).any(|(it, state)| it.email == email && *state == UserState::Present)
     }
 
     /// The match, with the part that is not recorded yet. Recording is bounded, like the number of addresses.

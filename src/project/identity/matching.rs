@@ -1,4 +1,4 @@
-//! Which kinds of evidence count.
+//! Which kinds of evidence are used.
 
 use super::Strength;
 
@@ -6,7 +6,7 @@ use super::Strength;
 pub const FORM: &str = "metadata, reference and email, joined by commas, each of which can be left out; \
                         nothing (or none) for customers known before alone";
 
-/// The kinds of evidence that count, besides pre-existing subscriptions.
+/// The kinds of evidence that are used, besides pre-existing subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matching {
     /// User ids in metadata.
@@ -42,9 +42,9 @@ impl Matching {
         Some(matching)
     }
 
-    /// Whether evidence of this strength counts.
+    /// Whether evidence of this strength is used.
     #[must_use]
-    pub const fn counts(&self, strength: Strength) -> bool {
+    pub const fn allows(&self, strength: Strength) -> bool {
         match strength {
             Strength::Metadata => self.metadata,
             Strength::ClientReferenceId => self.reference,
@@ -53,9 +53,9 @@ impl Matching {
         }
     }
 
-    /// The strengths that count.
+    /// The strengths that are used.
     pub fn strengths(&self) -> impl Iterator<Item = Strength> {
         let all = [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer, Strength::Email];
-        all.into_iter().filter(|strength| self.counts(*strength))
+        all.into_iter().filter(|strength| self.allows(*strength))
     }
 }

@@ -1,17 +1,17 @@
 //! Whose customer is it?
 //!
-//! Evidence is weighed by its [`Strength`] first; within a strength the newest-created object counts (in one
+//! Evidence is weighed by its [`Strength`] first; within a strength the newest-created object decides (in one
 //! second the higher object id). Evidence for a user we never saw is skipped until that user appears.
 //! Evidence for a deleted user is a result: it never falls through to weaker evidence, which could give one
 //! person's payments to another.
 //!
-//! All e-mail addresses ever given count, each from its earliest moment, and the match is the user of the
+//! All e-mail addresses ever given are evidence, each from its earliest moment, and the match is the user of the
 //! earliest that belongs to a confirmed user; so it does not depend on the order of reports. It is recorded
 //! as a [`Match`] and stays, whatever happens to addresses later. Only when its user is deleted are addresses
 //! compared again, so that a person who signs up again with the same confirmed address is recognised; until
 //! then the customer belongs to the deleted user.
 //!
-//! If weaker evidence names another user than the winning one, the customer is flagged.
+//! If weaker evidence names another user than the winning one, the customer is parked as `disputed_user`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub use address::{Address, AddressOrder, AddressRole, addresses, folded_email, o
 pub use claims::claims;
 pub use email::Unrecorded;
 pub use matching::{FORM as MATCHING_FORM, Matching};
-pub use owner::{listed, owner};
+pub use owner::{detail_of, owner};
 
 /// How many addresses of a customer are stored, the earliest ones.
 pub const MAX_ADDRESSES: usize = 20;
@@ -108,7 +108,7 @@ pub enum UserState {
     /// Seen before, and deleted.
     Deleted,
     /// Never seen.
-    Never,
+    NeverSeen,
 }
 
 /// Whose customer it is, or why that is unknown.

@@ -14,23 +14,23 @@ const NAMED_AT_MOST: usize = 8;
 /// The strengths of which objects make claims, the strongest first.
 const CLAIMED: [Strength; 3] = [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer];
 
-/// Decides the owner by the `claims` and `addresses` of one customer, given the state of a user id (`known`)
+/// Decides the owner by the `claims` and `addresses` of one customer, given the state of a user id (`user_state`)
 /// and the confirmed users of an address (`confirmed`).
 #[must_use]
 pub fn owner(
     claims: &[Claim],
     addresses: &[Address],
-    known: impl Fn(Uuid) -> UserState,
+    user_state: impl Fn(Uuid) -> UserState,
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> Owner {
-    let claimed = CLAIMED.map(|strength| ClaimedUsers::of(claims, strength, &known));
+    let claimed = CLAIMED.map(|strength| ClaimedUsers::of(claims, strength, &user_state));
     let strongest = claimed
         .iter()
         .find_map(|claimed| Some((claimed.by, claimed.users.first()?.0, claimed.users.first()?.1)));
     let (by, user_id, unrecorded) = match strongest {
         Some((_, user_id, UserState::Deleted)) => return Owner::Deleted { user_id },
         Some((by, user_id, _)) => (by, user_id, None),
-        None => match by_email(addresses, &known, &confirmed) {
+        None => match by_email(addresses, &user_state, &confirmed) {
             ByEmail::User { user_id, unrecorded } => (Strength::Email, user_id, unrecorded),
             ByEmail::Ambiguous { email } => return Owner::Ambiguous { email },
             ByEmail::Deleted { user_id } => return Owner::Deleted { user_id },
@@ -54,10 +54,13 @@ struct ClaimedUsers {
 }
 
 impl ClaimedUsers {
-    fn of(claims: &[Claim], by: Strength, known: impl Fn(Uuid) -> UserState) -> Self {
+    fn of(claims: &[Claim], by: Strength, user_state: impl Fn(Uuid) -> UserState) -> Self {
         let mut claimed = Self { by, users: Vec::new(), unusable: Vec::new() };
         for id in newest_first(claims, by).into_iter().flat_map(|claim| &claim.claimed_users) {
-            match user_id(id).map(|user| (user, known(user))).filter(|(_, it)| *it != UserState::Never) {
+            match user_id(id)
+                .map(|user| (user, user_state(user)))
+                .filter(|(_, it)| *it != UserState::NeverSeen)
+            {
                 Some(user) => claimed.users.push(user),
                 None => claimed.unusable.push(id.clone()),
             }
@@ -86,7 +89,7 @@ fn wanted(claims: &[Claim], addresses: &[Address]) -> String {
         claims.iter().flat_map(|claim| claim.claimed_users.iter().map(|id| (claim.strength, id.clone())));
     let given = addresses.iter().filter(|it| it.role == AddressRole::Given);
     let emails = given.map(|it| (Strength::Email, it.email.clone()));
-    let named = listed(&some_of(ids.chain(emails).collect()));
+    let named = detail_of(&some_of(ids.chain(emails).collect()));
     if named.is_empty() { "no user id and no e-mail address".to_owned() } else { named }
 }
 
@@ -97,9 +100,10 @@ fn some_of(mut named: Vec<(Strength, String)>) -> Vec<(Strength, String)> {
     named
 }
 
-/// What evidence names, as text.
+/// What evidence names, as text for `parked.detail`. The SQL of `store::recompute` finds user ids in it: keep
+/// `email <user id>`.
 #[must_use]
-pub fn listed(named: &[(Strength, String)]) -> String {
+pub fn detail_of(named: &[(Strength, String)]) -> String {
     let named: Vec<String> = named.iter().map(|(by, id)| format!("{} {id}", by.as_str())).collect();
     named.join(", ")
 }

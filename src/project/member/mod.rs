@@ -48,7 +48,7 @@ pub struct SubscriptionSummary {
     /// Had a subscription that was more than incomplete, and none continues.
     pub has_churned: bool,
     /// A subscription is past_due or unpaid.
-    pub is_behind: bool,
+    pub is_past_due: bool,
 }
 
 impl MemberSubscription {
@@ -93,7 +93,7 @@ pub fn summarise(subscriptions: &[MemberSubscription], now: OffsetDateTime) -> S
         months_subscribed: start.zip(end).map(|(start, end)| whole_months(start, end.min(now))),
         is_live: subscriptions.iter().any(|it| it.has_status(&["active", "trialing"])),
         has_churned: begun().next().is_some() && !continues,
-        is_behind: subscriptions.iter().any(|it| it.has_status(&["past_due", "unpaid"])),
+        is_past_due: subscriptions.iter().any(|it| it.has_status(&["past_due", "unpaid"])),
     }
 }
 
@@ -114,7 +114,7 @@ fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
 
 /// One member's sums in one currency, minor units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Revenue {
+pub struct CurrencyRevenue {
     /// Lower case.
     pub currency: String,
     /// Monthly recurring revenue, minor units.
@@ -127,7 +127,7 @@ pub struct Revenue {
 
 /// The currency that the one-row table shows: largest MRR, else largest total_spent, else alphabetical.
 #[must_use]
-pub fn main_currency(revenue: &[Revenue]) -> Option<&Revenue> {
+pub fn main_currency(revenue: &[CurrencyRevenue]) -> Option<&CurrencyRevenue> {
     revenue.iter().min_by_key(|it| (Reverse(it.mrr), Reverse(it.total_spent), it.currency.as_str()))
 }
 
@@ -170,7 +170,7 @@ pub fn health(
 ) -> &'static str {
     if summary.has_churned {
         "churned"
-    } else if summary.is_behind || has_overdue_urgent_ticket || engagement == "at_risk" {
+    } else if summary.is_past_due || has_overdue_urgent_ticket || engagement == "at_risk" {
         "needs_attention"
     } else {
         "healthy"

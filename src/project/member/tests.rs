@@ -5,7 +5,7 @@ use time::macros::datetime;
 use time::{Date, Duration, Month, OffsetDateTime};
 
 use super::{
-    MemberSubscription, Revenue, SubscriptionSummary, Thresholds, engagement, health, main_currency,
+    CurrencyRevenue, MemberSubscription, SubscriptionSummary, Thresholds, engagement, health, main_currency,
     summarise, whole_months,
 };
 use crate::project::stripe::Subscription;
@@ -115,11 +115,11 @@ fn live_behind_and_churned_are_distinguished() {
         ("canceled", false, true, false),
         ("incomplete_expired", false, false, false),
     ];
-    for (status, is_live, has_churned, is_behind) in cases {
+    for (status, is_live, has_churned, is_past_due) in cases {
         let one = summarise(&[valued("sub_1", status, 0, MARCH)], NOW);
         assert_eq!(
-            (one.is_live, one.has_churned, one.is_behind),
-            (is_live, has_churned, is_behind),
+            (one.is_live, one.has_churned, one.is_past_due),
+            (is_live, has_churned, is_past_due),
             "{status}"
         );
     }
@@ -186,7 +186,7 @@ proptest! {
 
 #[test]
 fn main_currency_by_mrr_then_spend_then_name() {
-    let revenue = |currency: &str, mrr, total_spent| Revenue {
+    let revenue = |currency: &str, mrr, total_spent| CurrencyRevenue {
         currency: currency.to_owned(),
         mrr,
         total_spent,
@@ -231,8 +231,8 @@ fn engagement_by_full_days_since_last_login() {
 #[test]
 fn health_is_churned_before_it_needs_attention() {
     let churned =
-        SubscriptionSummary { has_churned: true, is_behind: true, ..SubscriptionSummary::default() };
-    let behind = SubscriptionSummary { is_behind: true, ..SubscriptionSummary::default() };
+        SubscriptionSummary { has_churned: true, is_past_due: true, ..SubscriptionSummary::default() };
+    let behind = SubscriptionSummary { is_past_due: true, ..SubscriptionSummary::default() };
     assert_eq!(health(&churned, "at_risk", false), "churned");
     assert_eq!(health(&behind, "champion", false), "needs_attention");
     assert_eq!(health(&SubscriptionSummary::default(), "at_risk", false), "needs_attention");

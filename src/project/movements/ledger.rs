@@ -5,33 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Kind, Movement};
 
 /// MRR by currency, in minor units, without zeros.
-pub type Sums = BTreeMap<String, i64>;
+pub type MrrByCurrency = BTreeMap<String, i64>;
 
 /// The movements so far, and the resulting sums.
 pub struct Ledger {
-    sums: Sums,
+    sums: MrrByCurrency,
     /// Currencies that had revenue before.
-    seen: BTreeSet<String>,
+    prior_currencies: BTreeSet<String>,
     pub movements: Vec<Movement>,
 }
 
 impl Ledger {
     /// A ledger that opens with `sums`.
-    pub fn new(sums: Sums, mut seen: BTreeSet<String>) -> Self {
-        seen.extend(sums.keys().cloned());
-        Self { sums, seen, movements: Vec::new() }
+    pub fn new(sums: MrrByCurrency, mut prior_currencies: BTreeSet<String>) -> Self {
+        prior_currencies.extend(sums.keys().cloned());
+        Self { sums, prior_currencies, movements: Vec::new() }
     }
 
     /// Records that from `effective_at` on the sums are `after`.
-    pub fn record(&mut self, effective_at: i64, after: Sums, cause: impl Fn(&str) -> Option<String>) {
+    pub fn record(
+        &mut self,
+        effective_at: i64,
+        after: MrrByCurrency,
+        cause: impl Fn(&str) -> Option<String>,
+    ) {
         let currencies: BTreeSet<&String> = self.sums.keys().chain(after.keys()).collect();
         for currency in currencies {
-            let amount = |sums: &Sums| sums.get(currency).copied().unwrap_or_default();
+            let amount = |sums: &MrrByCurrency| sums.get(currency).copied().unwrap_or_default();
             let (mrr_before, mrr_after) = (amount(&self.sums), amount(&after));
             if mrr_before == mrr_after {
                 continue;
             }
-            let is_first = self.seen.insert(currency.clone());
+            let is_first = self.prior_currencies.insert(currency.clone());
             self.movements.push(Movement {
                 currency: currency.clone(),
                 effective_at,

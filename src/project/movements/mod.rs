@@ -7,7 +7,7 @@
 //!
 //! Prices and coupons have no history here: their terms as known today apply to all of it.
 
-mod in_force;
+mod effective_state;
 mod ledger;
 mod version;
 
@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::mrr::{Catalogue, Explanation};
-use in_force::InForce;
+use effective_state::EffectiveState;
 use ledger::Ledger;
 
 pub use version::{Version, versioned_state};
@@ -79,11 +79,11 @@ impl Kind {
 /// The input of one customer's movements.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// In any order. For movements from a second on: for each object at least the version in force just
+    /// In any order. For movements from a second on: for each object at least the version effective just
     /// before it, and all later ones.
     pub versions: Vec<Version>,
     /// Currencies in which the customer has had revenue before.
-    pub seen: BTreeSet<String>,
+    pub prior_currencies: BTreeSet<String>,
 }
 
 /// The movements that took effect at `since` or later, in their order, up to `now`. If a provider's clock is
@@ -93,41 +93,41 @@ pub struct History {
 /// them.
 #[must_use]
 pub fn movements(history: History, catalogue: &mut Catalogue, since: i64, now: i64) -> Vec<Movement> {
-    let History { versions, seen } = history;
+    let History { versions, prior_currencies } = history;
     let mut earlier = version::by_second(versions);
     let later = earlier.split_off(&since);
-    let mut in_force = InForce::new(catalogue, earlier.values().chain(later.values()).flatten());
+    let mut state = EffectiveState::new(catalogue, earlier.values().chain(later.values()).flatten());
     for version in earlier.into_values().flatten() {
-        in_force.put(version);
+        state.apply(version);
     }
-    in_force.value(since.saturating_sub(1));
-    let mut ledger = Ledger::new(in_force.sums(), seen);
+    state.value(since.saturating_sub(1));
+    let mut ledger = Ledger::new(state.sums(), prior_currencies);
     for (at, versions) in later {
-        tick(&mut in_force, &mut ledger, at - 1);
-        let causes = in_force.enter(versions, at);
-        ledger.record(at, in_force.sums(), |currency| causes.of(currency));
+        tick(&mut state, &mut ledger, at - 1);
+        let causes = state.apply_second(versions, at);
+        ledger.record(at, state.sums(), |currency| causes.of(currency));
     }
-    tick(&mut in_force, &mut ledger, now);
+    tick(&mut state, &mut ledger, now);
     ledger.movements
 }
 
-/// Explains the MRR of each subscription that was in force at the second `at`, by `versions` in any order: for each object at
-/// least the version in force then. `catalogue` as in [`movements`].
+/// Explains the MRR of each subscription that was effective at the second `at`, by `versions` in any order: for each object at
+/// least the version effective then. `catalogue` as in [`movements`].
 #[must_use]
 pub fn explain(versions: Vec<Version>, catalogue: &mut Catalogue, at: i64) -> Vec<Explanation> {
     let seconds = version::by_second(versions);
-    let mut in_force = InForce::new(catalogue, seconds.values().flatten());
+    let mut state = EffectiveState::new(catalogue, seconds.values().flatten());
     for version in seconds.into_iter().take_while(|(from, _)| *from <= at).flat_map(|(_, versions)| versions)
     {
-        in_force.put(version);
+        state.apply(version);
     }
-    in_force.explain(at)
+    state.explain(at)
 }
 
 /// Records the changes by the clock up to and including `until`.
-fn tick(in_force: &mut InForce<'_>, ledger: &mut Ledger, until: i64) {
-    while let Some(moment) = in_force.next_change().filter(|moment| *moment <= until) {
-        in_force.advance_to(moment);
-        ledger.record(moment, in_force.sums(), |_| None);
+fn tick(state: &mut EffectiveState<'_>, ledger: &mut Ledger, until: i64) {
+    while let Some(moment) = state.next_change().filter(|moment| *moment <= until) {
+        state.advance_to(moment);
+        ledger.record(moment, state.sums(), |_| None);
     }
 }

@@ -45,7 +45,7 @@ pub fn versioned_state(state: &StripeObject) -> Option<StripeObject> {
     }
 }
 
-/// The versions by the second from which each is in force. A final version hides other versions of the same
+/// The versions by the second from which each is effective. A final version hides other versions of the same
 /// second and later.
 pub fn by_second(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
     let mut objects = BTreeMap::<String, Vec<Version>>::new();

@@ -4,7 +4,7 @@ use num_traits::Zero;
 
 use super::Catalogue;
 use super::ratio::{Ratio, decimal, whole};
-use crate::project::stripe::{InvoiceLine, Item, Price, Subscription, Tier, TransformQuantity};
+use crate::project::stripe::{InvoiceLine, Item, Price, PriceTier, Subscription, TransformQuantity};
 
 /// An amount in minor units per interval.
 pub struct Amount {
@@ -14,7 +14,7 @@ pub struct Amount {
 }
 
 /// The price with the terms to use: the item's own, else the catalogue's if it has more.
-pub fn known_price<'a>(price: &'a Price, catalogue: &'a Catalogue) -> &'a Price {
+pub fn price_with_terms<'a>(price: &'a Price, catalogue: &'a Catalogue) -> &'a Price {
     if shows_terms(price) {
         return price;
     }
@@ -70,7 +70,7 @@ fn packages(transform: Option<&TransformQuantity>, quantity: u64) -> u64 {
 
 /// Each unit at the price of its tier, plus the flat amount of every tier reached; the first tier is reached
 /// even with no units. Units beyond a bounded last tier are priced like those in it.
-fn graduated(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
+fn graduated(tiers: &[PriceTier], quantity: u64) -> Option<Ratio> {
     let mut total = Ratio::zero();
     let mut filled = 0;
     for (index, tier) in tiers.iter().enumerate() {
@@ -86,12 +86,12 @@ fn graduated(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
 }
 
 /// All units at the price of the tier of the whole quantity, plus its flat amount.
-fn volume(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
+fn volume(tiers: &[PriceTier], quantity: u64) -> Option<Ratio> {
     let reached = tiers.iter().find(|tier| tier.up_to.is_none_or(|up_to| quantity <= up_to));
     cost(reached.or(tiers.last())?, quantity)
 }
 
-fn cost(tier: &Tier, units: u64) -> Option<Ratio> {
+fn cost(tier: &PriceTier, units: u64) -> Option<Ratio> {
     let part = |text: &Option<String>| text.as_deref().map_or(Some(Ratio::zero()), decimal);
     Some(part(&tier.unit_amount)? * whole(units) + part(&tier.flat_amount)?)
 }

@@ -39,12 +39,12 @@ impl ActiveDiscounts<'_> {
 /// What one discount takes off.
 pub struct Reduction<'a> {
     pub coupon: &'a Coupon,
-    pub off: Off,
+    pub deduction: Deduction,
 }
 
 /// How much it takes off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Off {
+pub enum Deduction {
     /// This share of the rest.
     Share(Ratio),
     /// An amount in the billed currency, each interval.
@@ -55,7 +55,7 @@ pub enum Off {
     OtherCurrency,
 }
 
-impl Off {
+impl Deduction {
     /// The amount it takes off, if it is one.
     pub const fn amount(&self) -> Option<i64> {
         match self {
@@ -91,9 +91,9 @@ pub fn active<'a>(
         match terms(discount, billed.catalogue) {
             Terms::Unknown => active.unresolved = true,
             Terms::Active { coupon, end, guessed } if end.is_none_or(|end| end > billed.now) => {
-                let off = off(coupon, &discount.id, billed);
-                active.estimated |= guessed || off.is_assumed();
-                active.reductions.push(Reduction { coupon, off });
+                let deduction = deduction(coupon, &discount.id, billed);
+                active.estimated |= guessed || deduction.is_assumed();
+                active.reductions.push(Reduction { coupon, deduction });
             }
             Terms::Active { .. } | Terms::Ended => {}
         }
@@ -102,16 +102,16 @@ pub fn active<'a>(
 }
 
 /// How much `coupon` takes off, as the discount of this id.
-fn off(coupon: &Coupon, discount: &str, billed: BillingContext<'_, '_>) -> Off {
+fn deduction(coupon: &Coupon, discount: &str, billed: BillingContext<'_, '_>) -> Deduction {
     if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
-        return Off::Share(never_negative(percent) / whole(100));
+        return Deduction::Share(never_negative(percent) / whole(100));
     }
     if let Some(amount) = amount_in(coupon, billed.currency) {
-        return Off::Amount(amount);
+        return Deduction::Amount(amount);
     }
     let invoiced = billed.catalogue.discount_amounts.get(billed.subscription);
     let taken = invoiced.and_then(|amounts| amounts.get(discount));
-    taken.map_or(Off::OtherCurrency, |amount| Off::LastInvoiced(*amount))
+    taken.map_or(Deduction::OtherCurrency, |amount| Deduction::LastInvoiced(*amount))
 }
 
 /// The amount that a coupon takes off in `currency`, if shown. Zero is zero in any currency.
@@ -185,9 +185,9 @@ fn months_after(start: i64, months: u32) -> Option<i64> {
 
 /// The rest of `amount`. `factor`: from an amount per interval to one per month; `None` if there is no
 /// interval.
-pub fn take_off(amount: Ratio, off: &Off, factor: Option<&Ratio>) -> Ratio {
-    match (off, off.amount(), factor) {
-        (Off::Share(share), ..) => never_negative(amount * (Ratio::one() - share)),
+pub fn deduct(amount: Ratio, deduction: &Deduction, factor: Option<&Ratio>) -> Ratio {
+    match (deduction, deduction.amount(), factor) {
+        (Deduction::Share(share), ..) => never_negative(amount * (Ratio::one() - share)),
         (_, Some(off), Some(factor)) => never_negative(amount - whole(off) * factor),
         _ => amount,
     }

@@ -3,11 +3,11 @@
 use num_traits::Zero;
 use serde::Serialize;
 
-use super::discount::{Off, Reduction};
+use super::discount::{Deduction, Reduction};
 use super::ratio::{Ratio, whole};
 use super::tax::Included;
 use super::value::{self, Breakdown, ItemBreakdown};
-use super::{Catalogue, Mrr, counts};
+use super::{Catalogue, Mrr, has_mrr};
 use crate::project::stripe::{Discount, Price, Subscription};
 
 /// Printed next to the number. The full definition is `docs/mrr.md`.
@@ -79,7 +79,7 @@ pub fn explain(
     now: i64,
 ) -> Explanation {
     let breakdown = value::breakdown(subscription, customer_discounts, catalogue, now);
-    let worth_nothing = (!counts(subscription)).then(|| nothing(subscription));
+    let worth_nothing = (!has_mrr(subscription)).then(|| nothing(subscription));
     let (mrr, exact, tax) = if worth_nothing.is_some() {
         (Mrr::default(), Ratio::zero(), Ratio::zero())
     } else {
@@ -105,7 +105,7 @@ fn nothing(subscription: &Subscription) -> String {
     if subscription.needs_stripe {
         return "no event has reported its items yet".to_owned();
     }
-    match (subscription.status_in_force(), subscription.pause_behavior.as_deref()) {
+    match (subscription.effective_status(), subscription.pause_behavior.as_deref()) {
         (Some("active" | "past_due"), Some(behavior)) => format!("collection is paused: {behavior}"),
         (Some(status), _) => format!("{status} subscriptions bring nothing"),
         (None, _) => format!("the status {:?} is not known", subscription.status),
@@ -115,7 +115,7 @@ fn nothing(subscription: &Subscription) -> String {
 fn of_all(breakdown: &Breakdown<'_>) -> Vec<String> {
     let whose = if breakdown.of_customer { ", of the customer" } else { "" };
     let factor = breakdown.factor.as_ref();
-    breakdown.reductions.iter().map(|reduction| off(reduction, factor) + whose).collect()
+    breakdown.reductions.iter().map(|reduction| deduction_text(reduction, factor) + whose).collect()
 }
 
 fn of_item(breakdown: &ItemBreakdown<'_>, now: i64) -> ItemExplanation {
@@ -134,7 +134,7 @@ fn of_item(breakdown: &ItemBreakdown<'_>, now: i64) -> ItemExplanation {
         interval: interval(price),
         per_interval: amount.as_ref().map(Ratio::to_string),
         factor: factor.as_ref().map(Ratio::to_string),
-        discounts: reductions.iter().map(|reduction| off(reduction, factor.as_ref())).collect(),
+        discounts: reductions.iter().map(|reduction| deduction_text(reduction, factor.as_ref())).collect(),
         monthly: monthly.to_string(),
         tax: included(tax, price),
         worth_nothing,
@@ -160,7 +160,7 @@ fn included(tax: &Included, price: &Price) -> Option<String> {
     }
 }
 
-fn off(reduction: &Reduction<'_>, factor: Option<&Ratio>) -> String {
+fn deduction_text(reduction: &Reduction<'_>, factor: Option<&Ratio>) -> String {
     let coupon = reduction.coupon;
     let id = &coupon.id;
     if let Some(percent) = &coupon.percent_off {
@@ -168,11 +168,11 @@ fn off(reduction: &Reduction<'_>, factor: Option<&Ratio>) -> String {
     }
     let Some(factor) = factor else { return format!("{id}: nothing, no interval is known") };
     let other = coupon.currency.as_deref().unwrap_or("no currency");
-    match reduction.off {
-        Off::Amount(amount) => format!("{id}: {amount} × {factor}"),
-        Off::LastInvoiced(amount) => {
+    match reduction.deduction {
+        Deduction::Amount(amount) => format!("{id}: {amount} × {factor}"),
+        Deduction::LastInvoiced(amount) => {
             format!("{id}: {amount} × {factor}, as last invoiced (its own amount is in {other})")
         }
-        Off::Share(_) | Off::OtherCurrency => format!("{id}: nothing, it is in {other}"),
+        Deduction::Share(_) | Deduction::OtherCurrency => format!("{id}: nothing, it is in {other}"),
     }
 }

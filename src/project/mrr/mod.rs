@@ -60,7 +60,7 @@ pub fn of_subscription(
     catalogue: &Catalogue,
     now: i64,
 ) -> Mrr {
-    if !counts(subscription) {
+    if !has_mrr(subscription) {
         return Mrr { currency: value::currency(subscription), ..Mrr::default() };
     }
     let at = |moment| value::at(subscription, customer_discounts, catalogue, moment);
@@ -82,10 +82,10 @@ pub fn customer_discounts(customer: Option<&Customer>, reported: &[Discount]) ->
 }
 
 /// Whether the subscription's status and pause let it bring revenue.
-fn counts(subscription: &Subscription) -> bool {
+fn has_mrr(subscription: &Subscription) -> bool {
     let is_written_off =
         matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
-    matches!(subscription.status_in_force(), Some("active" | "past_due"))
+    matches!(subscription.effective_status(), Some("active" | "past_due"))
         && !is_written_off
         && !subscription.needs_stripe
 }
@@ -110,12 +110,13 @@ fn moments(
 
 /// The ids of prices, coupons and discounts that the value of `subscription` depends on beyond what it shows
 /// itself: a later event about one of them requires a new valuation. A discount may depend on its coupon in
-/// turn: see [`awaited_coupon`].
+/// turn: see [`coupon_without_terms`].
 #[must_use]
 pub fn dependencies(subscription: &Subscription) -> Vec<String> {
     let items = &subscription.items;
-    let waits = |item: &&Item| !amount::shows_terms(&item.price) || tax::leaves_open(subscription, item);
-    let prices = items.iter().filter(waits).map(|item| &item.price);
+    let needs_catalogue =
+        |item: &&Item| !amount::shows_terms(&item.price) || tax::lacks_tax_behavior(subscription, item);
+    let prices = items.iter().filter(needs_catalogue).map(|item| &item.price);
     let of_items = items.iter().flat_map(|item| &item.discounts);
     let discounts = of_items.chain(&subscription.discounts).filter(|it| it.coupon.is_none());
     let terms = discounts.map(|discount| discount.coupon_id.as_ref().unwrap_or(&discount.id));
@@ -132,7 +133,7 @@ pub fn needs_lines(subscription: &Subscription, catalogue: &Catalogue) -> bool {
     let currency = value::currency(subscription);
     let mut items = subscription.items.iter();
     items.any(|item| {
-        let price = amount::known_price(&item.price, catalogue);
+        let price = amount::price_with_terms(&item.price, catalogue);
         !price.metered && amount::by_price(item, price, &currency).is_none()
     })
 }
@@ -153,6 +154,6 @@ pub fn needs_discount_amounts(
 
 /// The coupon that `discount` names without showing its terms.
 #[must_use]
-pub fn awaited_coupon(discount: &Discount) -> Option<&str> {
+pub fn coupon_without_terms(discount: &Discount) -> Option<&str> {
     discount.coupon_id.as_deref().filter(|_| discount.coupon.is_none())
 }

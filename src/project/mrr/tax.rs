@@ -47,7 +47,7 @@ pub fn included(subscription: &Subscription, item: &Item, catalogue: &Catalogue)
 }
 
 /// Whether the item's price does not show if tax is included, so that the catalogue must.
-pub fn leaves_open(subscription: &Subscription, item: &Item) -> bool {
+pub fn lacks_tax_behavior(subscription: &Subscription, item: &Item) -> bool {
     subscription.automatic_tax
         && rates(subscription, item).is_empty()
         && item.price.tax_behavior.is_none()
@@ -84,8 +84,8 @@ fn share(rate: &TaxRate) -> Option<Ratio> {
 
 /// The tax behavior of the item's price, else of the same price in the catalogue if the value depends on it.
 fn behavior<'a>(subscription: &Subscription, item: &'a Item, catalogue: &'a Catalogue) -> Option<&'a str> {
-    let said = |price: &'a Price| price.tax_behavior.as_deref();
-    let is_asked = leaves_open(subscription, item) || !shows_terms(&item.price);
-    let known = || catalogue.prices.get(&item.price.id).filter(|_| is_asked);
-    said(&item.price).or_else(|| known().and_then(said))
+    let own = |price: &'a Price| price.tax_behavior.as_deref();
+    let use_catalogue = lacks_tax_behavior(subscription, item) || !shows_terms(&item.price);
+    let from_catalogue = || catalogue.prices.get(&item.price.id).filter(|_| use_catalogue);
+    own(&item.price).or_else(|| from_catalogue().and_then(own))
 }

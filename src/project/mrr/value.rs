@@ -2,8 +2,8 @@
 
 use num_traits::Zero;
 
-use super::amount::{known_price, per_interval};
-use super::discount::{ActiveDiscounts, BillingContext, Reduction, active, take_off};
+use super::amount::{per_interval, price_with_terms};
+use super::discount::{ActiveDiscounts, BillingContext, Reduction, active, deduct};
 use super::factor::monthly;
 use super::ratio::{Ratio, never_negative, round_half_even};
 use super::tax::{self, Included};
@@ -90,7 +90,7 @@ impl<'a> Calculation<'a, '_> {
     /// An item's monthly amount after its own discounts. Metered items and items in a trial count as zero.
     fn item(&mut self, item: &'a Item) -> ItemBreakdown<'a> {
         let BillingContext { catalogue, now, currency, .. } = self.billed;
-        let price = known_price(&item.price, catalogue);
+        let price = price_with_terms(&item.price, catalogue);
         let nothing = |factor| ItemBreakdown {
             item,
             price,
@@ -112,7 +112,8 @@ impl<'a> Calculation<'a, '_> {
         let active = active(&item.discounts, self.billed);
         self.note(&active);
         let gross = never_negative(&amount.exact * &factor);
-        let left = active.reductions.iter().fold(gross, |left, it| take_off(left, &it.off, Some(&factor)));
+        let left =
+            active.reductions.iter().fold(gross, |left, it| deduct(left, &it.deduction, Some(&factor)));
         ItemBreakdown {
             amount: Some(amount.exact),
             factor: Some(factor),
@@ -137,9 +138,9 @@ impl<'a> Calculation<'a, '_> {
     /// The sum of the `items` after `reductions`.
     fn after_discounts(&mut self, items: Ratio, reductions: &[Reduction<'_>]) -> (Option<Ratio>, Ratio) {
         let (factor, is_common) = self.common_factor();
-        let takes_amount = reductions.iter().any(|it| it.off.amount().is_some_and(|off| off > 0));
+        let takes_amount = reductions.iter().any(|it| it.deduction.amount().is_some_and(|off| off > 0));
         self.mrr.estimated |= takes_amount && !is_common;
-        let left = reductions.iter().fold(items, |left, it| take_off(left, &it.off, factor.as_ref()));
+        let left = reductions.iter().fold(items, |left, it| deduct(left, &it.deduction, factor.as_ref()));
         (factor, left)
     }
 
@@ -158,7 +159,7 @@ impl<'a> Calculation<'a, '_> {
             .subscription
             .items
             .iter()
-            .filter_map(|item| monthly(known_price(&item.price, self.billed.catalogue)));
+            .filter_map(|item| monthly(price_with_terms(&item.price, self.billed.catalogue)));
         let first = factors.next();
         let is_common = factors.all(|factor| Some(&factor) == first.as_ref());
         (first, is_common)

@@ -6,7 +6,7 @@
 //! except for the two ends: the state entered once more than left is the last one. This does not need the
 //! order of arrival and handles toggles (A, B, and A again). In order of precedence:
 //!
-//! 1. **Stage**: `Deleted` is later than `Updated`, and `Updated` later than `Created`.
+//! 1. **Kind of change**: `Deleted` is later than `Updated`, and `Updated` later than `Created`.
 //! 2. **Walk**: states entered more often than left. A creation enters its state without leaving one. A
 //!    report without `previous` (`invoice.paid`) is a snapshot: it shows a state, but no step.
 //! 3. **Chain**, if the walk has gaps (a report is missing, or the provider did not list every change): B
@@ -29,7 +29,7 @@ mod tests;
 
 /// Whether an event is a creation, an update or a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum ChangeKind {
     /// The object was created.
     Created,
     /// It was updated.
@@ -44,7 +44,7 @@ pub struct Candidate<'a> {
     /// The event's id: the last, deterministic tie-break.
     pub event_id: &'a str,
     /// Creation, update or deletion.
-    pub stage: Stage,
+    pub change_kind: ChangeKind,
     /// How far the object's status is in its lifecycle; higher is later. Equal for all if unknown.
     pub rank: i32,
     /// The whole object as the event shows it.
@@ -53,9 +53,9 @@ pub struct Candidate<'a> {
     pub previous: Option<&'a Value>,
 }
 
-/// The winning report.
+/// The last report, whose state is the object's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Winner {
+pub struct LastReport {
     /// Its index among the candidates.
     pub index: usize,
     /// The events do not decide: the object should be checked with the provider's API.
@@ -65,15 +65,15 @@ pub struct Winner {
 /// The last among `candidates`, which are all of one object, one second and equal finality. Depends on the
 /// set only, not on its order. `None` for no candidates.
 #[must_use]
-pub fn winner(candidates: &[Candidate<'_>]) -> Option<Winner> {
+pub fn last_report(candidates: &[Candidate<'_>]) -> Option<LastReport> {
     let distinct = deduplicated(candidates);
     if let [(index, _)] = distinct[..] {
-        return Some(Winner { index, tied: false });
+        return Some(LastReport { index, tied: false });
     }
     let steps: Vec<Step<'_>> = distinct.into_iter().map(|(index, event)| Step::new(index, event)).collect();
     let last_candidates = last_candidates(&steps);
     let last = last_candidates.iter().max_by_key(|step| (step.event.rank, step.event.event_id))?;
-    Some(Winner {
+    Some(LastReport {
         index: last.index,
         tied: last_candidates.iter().any(|other| other.may_be_last_instead_of(last)),
     })
@@ -122,10 +122,10 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The steps that may be the last, by stage, walk and chain. Never empty unless `steps` is.
+/// The steps that may be the last, by kind of change, walk and chain. Never empty unless `steps` is.
 fn last_candidates<'s, 'a>(steps: &'s [Step<'a>]) -> Vec<&'s Step<'a>> {
-    let last_stage = steps.iter().map(|step| step.event.stage).max();
-    let late: Vec<_> = steps.iter().filter(|step| Some(step.event.stage) == last_stage).collect();
+    let last_change_kind = steps.iter().map(|step| step.event.change_kind).max();
+    let late: Vec<_> = steps.iter().filter(|step| Some(step.event.change_kind) == last_change_kind).collect();
 
     let visits = visits(steps);
     let is_end = |step: &&&Step<'_>| visits.get(&step.after).is_some_and(Visits::is_end);
@@ -165,7 +165,7 @@ fn visits<'s>(steps: &'s [Step<'_>]) -> HashMap<&'s Value, Visits> {
                 state.entered += 1;
                 visits.entry(before).or_default().left += 1;
             }
-            None if step.event.stage == Stage::Created => state.is_created = true,
+            None if step.event.change_kind == ChangeKind::Created => state.is_created = true,
             None => state.is_shown = true,
         }
     }

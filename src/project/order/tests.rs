@@ -4,24 +4,24 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use super::{Candidate, Stage, Winner, winner};
+use super::{Candidate, ChangeKind, LastReport, last_report};
 
 /// An owned report.
 #[derive(Clone, Debug)]
 struct Report {
     id: String,
-    stage: Stage,
+    change_kind: ChangeKind,
     rank: i32,
     object: Value,
     previous: Option<Value>,
 }
 
-fn report(id: &str, stage: Stage, rank: i32, object: Value, previous: Option<Value>) -> Report {
-    Report { id: id.to_owned(), stage, rank, object, previous }
+fn report(id: &str, change_kind: ChangeKind, rank: i32, object: Value, previous: Option<Value>) -> Report {
+    Report { id: id.to_owned(), change_kind, rank, object, previous }
 }
 
 fn updated(id: &str, object: Value, previous: Value) -> Report {
-    report(id, Stage::Updated, 0, object, Some(previous))
+    report(id, ChangeKind::Updated, 0, object, Some(previous))
 }
 
 fn candidates(reports: &[Report]) -> Vec<Candidate<'_>> {
@@ -29,7 +29,7 @@ fn candidates(reports: &[Report]) -> Vec<Candidate<'_>> {
         .iter()
         .map(|report| Candidate {
             event_id: &report.id,
-            stage: report.stage,
+            change_kind: report.change_kind,
             rank: report.rank,
             object: &report.object,
             previous: report.previous.as_ref(),
@@ -39,7 +39,7 @@ fn candidates(reports: &[Report]) -> Vec<Candidate<'_>> {
 
 /// The winning event's id and whether it was a tie.
 fn winners(reports: &[Report]) -> (String, bool) {
-    let Winner { index, tied } = winner(&candidates(reports)).expect("a winner among some");
+    let LastReport { index, tied } = last_report(&candidates(reports)).expect("a winner among some");
     (reports[index].id.clone(), tied)
 }
 
@@ -81,21 +81,21 @@ fn invoice(status: &str, attempts: u64) -> Value {
 
 #[test]
 fn no_candidates_no_winner() {
-    assert_eq!(winner(&[]), None);
+    assert_eq!(last_report(&[]), None);
 }
 
 #[test]
 fn a_creation_and_its_activation() {
-    let created = report("evt_9", Stage::Created, 1, subscription("incomplete", 1, json!({})), None);
+    let created = report("evt_9", ChangeKind::Created, 1, subscription("incomplete", 1, json!({})), None);
     let active = updated("evt_1", subscription("active", 1, json!({})), json!({"status": "incomplete"}));
     always_wins(&[created, active], "evt_1");
 }
 
 #[test]
 fn an_upgrades_invoice_and_subscription() {
-    let finalized = report("evt_9", Stage::Updated, 1, invoice("open", 0), None);
-    let paid = report("evt_2", Stage::Updated, 2, invoice("paid", 1), None);
-    let succeeded = report("evt_3", Stage::Updated, 2, invoice("paid", 1), None);
+    let finalized = report("evt_9", ChangeKind::Updated, 1, invoice("open", 0), None);
+    let paid = report("evt_2", ChangeKind::Updated, 2, invoice("paid", 1), None);
+    let succeeded = report("evt_3", ChangeKind::Updated, 2, invoice("paid", 1), None);
     let opened = updated("evt_8", invoice("open", 0), json!({"status": "draft"}));
     // Two events show the same state: the id decides between them.
     always_wins(&[finalized, paid, succeeded, opened], "evt_3");
@@ -106,12 +106,12 @@ fn an_upgrades_invoice_and_subscription() {
 
 #[test]
 fn a_trials_end_and_its_invoice() {
-    let reminder = report("evt_9", Stage::Updated, 1, subscription("trialing", 1, json!({})), None);
+    let reminder = report("evt_9", ChangeKind::Updated, 1, subscription("trialing", 1, json!({})), None);
     let active = updated("evt_1", subscription("active", 1, json!({})), json!({"status": "trialing"}));
     always_wins(&[reminder, active], "evt_1");
 
-    let created = report("evt_9", Stage::Created, 0, invoice("draft", 0), None);
-    let finalized = report("evt_1", Stage::Updated, 1, invoice("open", 0), None);
+    let created = report("evt_9", ChangeKind::Created, 0, invoice("draft", 0), None);
+    let finalized = report("evt_1", ChangeKind::Updated, 1, invoice("open", 0), None);
     always_wins(&[created, finalized], "evt_1");
 }
 
@@ -119,12 +119,12 @@ fn a_trials_end_and_its_invoice() {
 fn the_last_dunning_step() {
     let before = json!({"attempt_count": 3});
     let counted = updated("evt_1", invoice("open", 4), before);
-    let failed = report("evt_2", Stage::Updated, 0, invoice("open", 4), None);
-    let stale = report("evt_9", Stage::Updated, 0, invoice("open", 3), None);
+    let failed = report("evt_2", ChangeKind::Updated, 0, invoice("open", 4), None);
+    let stale = report("evt_9", ChangeKind::Updated, 0, invoice("open", 3), None);
     always_wins(&[counted, failed, stale], "evt_2");
 
     let unpaid = updated("evt_5", subscription("unpaid", 1, json!({})), json!({"status": "past_due"}));
-    let deleted = report("evt_1", Stage::Deleted, 0, subscription("canceled", 1, json!({})), None);
+    let deleted = report("evt_1", ChangeKind::Deleted, 0, subscription("canceled", 1, json!({})), None);
     always_wins(&[unpaid.clone(), deleted], "evt_1");
     let past_due = updated("evt_9", subscription("past_due", 1, json!({})), json!({"status": "active"}));
     always_wins(&[unpaid, past_due], "evt_5");
@@ -137,10 +137,10 @@ fn an_immediate_cancellation_with_refund() {
         subscription("active", 1, json!({"reason": "moved"})),
         json!({"metadata": {"reason": null}}),
     );
-    let deleted = report("evt_1", Stage::Deleted, 0, subscription("canceled", 1, json!({})), None);
+    let deleted = report("evt_1", ChangeKind::Deleted, 0, subscription("canceled", 1, json!({})), None);
     always_wins(&[ending, deleted], "evt_1");
 
-    let charged = report("evt_9", Stage::Updated, 0, json!({"id": "ch_1", "amount_refunded": 0}), None);
+    let charged = report("evt_9", ChangeKind::Updated, 0, json!({"id": "ch_1", "amount_refunded": 0}), None);
     let refunded =
         updated("evt_1", json!({"id": "ch_1", "amount_refunded": 900}), json!({"amount_refunded": 0}));
     always_wins(&[charged, refunded], "evt_1");
@@ -167,13 +167,13 @@ fn previous_values_order_two_writes() {
 fn chain_takes_precedence_over_rank_and_id() {
     let past_due = report(
         "evt_9",
-        Stage::Updated,
+        ChangeKind::Updated,
         9,
         json!({"id": 1, "status": "past_due"}),
         Some(json!({"status": "active"})),
     );
     let recovered = updated("evt_1", json!({"id": 1, "status": "active"}), json!({"status": "past_due"}));
-    let created = report("evt_5", Stage::Created, 0, json!({"id": 1, "status": "active"}), None);
+    let created = report("evt_5", ChangeKind::Created, 0, json!({"id": 1, "status": "active"}), None);
     always_wins(&[past_due, recovered, created], "evt_1");
 }
 
@@ -195,7 +195,7 @@ fn toggle_with_unlisted_change_keeps_later_step() {
 #[test]
 fn toggled_row_ends_where_its_walk_ends() {
     let (draft, done) = (json!({"id": 1, "is_draft": true}), json!({"id": 1, "is_draft": false}));
-    let insert = report("a", Stage::Created, 0, draft.clone(), None);
+    let insert = report("a", ChangeKind::Created, 0, draft.clone(), None);
     let step = |id: &str, from: &Value, to: &Value| updated(id, to.clone(), from.clone());
     let [there, back, again] = [step("d", &draft, &done), step("c", &done, &draft), step("b", &draft, &done)];
     always_wins(&[insert.clone(), there.clone(), back.clone()], "c");
@@ -221,8 +221,8 @@ fn circular_walk_without_creation_ties() {
 
 #[test]
 fn gap_in_chain_ties_despite_ranks() {
-    let early = report("evt_1", Stage::Updated, 2, json!({"id": 1, "x": 2}), Some(json!({"x": 1})));
-    let late = report("evt_2", Stage::Updated, 1, json!({"id": 1, "x": 4}), Some(json!({"x": 3})));
+    let early = report("evt_1", ChangeKind::Updated, 2, json!({"id": 1, "x": 2}), Some(json!({"x": 1})));
+    let late = report("evt_2", ChangeKind::Updated, 1, json!({"id": 1, "x": 4}), Some(json!({"x": 3})));
     for order in permutations(&[early, late]) {
         assert_eq!(winners(&order), ("evt_1".to_owned(), true));
     }
@@ -230,9 +230,9 @@ fn gap_in_chain_ties_despite_ranks() {
 
 #[test]
 fn snapshots_of_one_rank_tie_only_if_they_differ() {
-    let one = report("evt_1", Stage::Updated, 0, json!({"x": 1, "y": 2}), None);
-    let same = report("evt_2", Stage::Updated, 0, json!({"y": 2, "x": 1}), None);
-    let other = report("evt_0", Stage::Updated, 0, json!({"x": 1}), None);
+    let one = report("evt_1", ChangeKind::Updated, 0, json!({"x": 1, "y": 2}), None);
+    let same = report("evt_2", ChangeKind::Updated, 0, json!({"y": 2, "x": 1}), None);
+    let other = report("evt_0", ChangeKind::Updated, 0, json!({"x": 1}), None);
     assert_eq!(winners(&[one.clone(), same.clone()]), ("evt_2".to_owned(), false));
     assert_eq!(winners(&[other, same, one]), ("evt_2".to_owned(), true));
 }
@@ -269,13 +269,13 @@ fn apply(object: &mut Value, change: &Change) -> Option<Value> {
 /// A creation followed by updates, which may return to an earlier state.
 fn life(changes: &[Change]) -> Vec<Report> {
     let mut object = json!({"id": "x", "f0": 0, "f1": 0, "f2": 0, "hash": {"n0": 0, "n1": null}, "list": []});
-    let mut reports = vec![report("start", Stage::Created, 0, object.clone(), None)];
+    let mut reports = vec![report("start", ChangeKind::Created, 0, object.clone(), None)];
     for (number, change) in changes.iter().enumerate() {
         if let Some(previous) = apply(&mut object, change) {
             // Ids and ranks that do not follow the order.
             let id = format!("evt_{}", (number * 7) % 11);
             let rank = i32::try_from(number % 3).unwrap_or(0);
-            reports.push(report(&id, Stage::Updated, rank, object.clone(), Some(previous)));
+            reports.push(report(&id, ChangeKind::Updated, rank, object.clone(), Some(previous)));
         }
     }
     reports
@@ -290,7 +290,7 @@ proptest! {
         let reports = life(&changes);
         let last = reports.last().map(|last| last.object.clone());
         let shuffled = shuffle(&reports, &picks);
-        let winner = winner(&candidates(&shuffled)).expect("a winner");
+        let winner = last_report(&candidates(&shuffled)).expect("a winner");
         prop_assert_eq!(Some(&shuffled[winner.index].object), last.as_ref());
         prop_assert!(!winner.tied);
     }
@@ -304,7 +304,7 @@ proptest! {
         let start = reports.remove(0).object;
         let Some(last) = reports.last().map(|last| last.object.clone()) else { return Ok(()) };
         let shuffled = shuffle(&reports, &picks);
-        let winner = winner(&candidates(&shuffled)).expect("a winner");
+        let winner = last_report(&candidates(&shuffled)).expect("a winner");
         let is_right = shuffled[winner.index].object == last;
         let is_circle = last == start;
         prop_assert!((is_circle && winner.tied) || (is_right && !winner.tied));
@@ -331,7 +331,7 @@ proptest! {
         if kept.is_empty() { kept = reports; }
         let last = kept.last().map(|last| last.object.clone());
         let shuffled = shuffle(&kept, &picks);
-        let winner = winner(&candidates(&shuffled)).expect("a winner");
+        let winner = last_report(&candidates(&shuffled)).expect("a winner");
         prop_assert!(winner.tied || Some(&shuffled[winner.index].object) == last.as_ref());
     }
 
@@ -343,10 +343,11 @@ proptest! {
         picks in proptest::collection::vec(any::<Index>(), 16),
         doubled in any::<Index>(),
     ) {
-        let reports: Vec<_> = parts.iter().enumerate().map(|(number, (stage, rank, x, y, previous))| {
-            let stage = [Stage::Created, Stage::Updated, Stage::Deleted][usize::from(*stage)];
+        let reports: Vec<_> = parts.iter().enumerate().map(|(index, (change_kind, rank, x, y, previous))| {
+            let change_kinds = [ChangeKind::Created, ChangeKind::Updated, ChangeKind::Deleted];
+            let change_kind = change_kinds[usize::from(*change_kind)];
             let previous = previous.map(|(key, old)| json!({ ["x", "y", "z"][usize::from(key)]: old }));
-            report(&number.to_string(), stage, *rank, json!({"id": 1, "x": x, "y": y}), previous)
+            report(&index.to_string(), change_kind, *rank, json!({"id": 1, "x": x, "y": y}), previous)
         }).collect();
         let expected = winners(&reports);
         let mut shuffled = shuffle(&reports, &picks);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::set::ObjectSet;
-use crate::project::stripe::{Charge, Invoice, Paid};
+use crate::project::stripe::{Charge, Invoice, PaymentRef};
 
 /// A payment is identified by its payment intent or, without one, by its charge. So what is reported about a
 /// charge (a refund, its invoice) holds for every attempt of its payment intent.
@@ -79,7 +79,8 @@ fn intents<'a>(set: &'a ObjectSet<'a>) -> BTreeMap<&'a str, &'a str> {
     let charges = set.charges.values().map(|it| (Some(it.id.as_str()), it.payment_intent.as_deref()));
     let payments =
         set.invoice_payments.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
-    let invoices = set.invoices.values().flat_map(|it| paid(it).map(|(intent, charge)| (charge, intent)));
+    let invoices =
+        set.invoices.values().flat_map(|it| payment_refs(it).map(|(intent, charge)| (charge, intent)));
     let refunds = set.refunds.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
     let disputes = set.disputes.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
 
@@ -101,7 +102,8 @@ fn references<'a>(set: &'a ObjectSet<'a>) -> impl Iterator<Item = Reference<'a>>
     let payments =
         payments.map(|it| (it.invoice.as_str(), it.payment_intent.as_deref(), it.charge.as_deref()));
     let invoices = set.invoices.values();
-    let invoices = invoices.flat_map(|it| paid(it).map(|(intent, charge)| (it.id.as_str(), intent, charge)));
+    let invoices =
+        invoices.flat_map(|it| payment_refs(it).map(|(intent, charge)| (it.id.as_str(), intent, charge)));
     let charges = set
         .charges
         .values()
@@ -114,18 +116,21 @@ fn references<'a>(set: &'a ObjectSet<'a>) -> impl Iterator<Item = Reference<'a>>
 
 /// The (payment intent, charge) that an invoice names as its payment; if it names none (newer API versions),
 /// all that events ever named.
-fn paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+fn payment_refs(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     named(invoice, |_| true)
 }
 
 /// The same without those named before the invoice was paid: they may have been failed attempts.
-pub fn shown_paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+pub fn succeeded_payment_refs(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     named(invoice, |it| it.succeeded)
 }
 
-fn named(invoice: &Invoice, counts: fn(&Paid) -> bool) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+fn named(
+    invoice: &Invoice,
+    is_included: fn(&PaymentRef) -> bool,
+) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     let now = (invoice.payment_intent.as_deref(), invoice.charge.as_deref());
-    let says_so_itself = now != (None, None);
-    let ever = invoice.payments.iter().filter(move |it| !says_so_itself && counts(it));
+    let names_payment = now != (None, None);
+    let ever = invoice.payments.iter().filter(move |it| !names_payment && is_included(it));
     ever.map(|it| (it.intent.as_deref(), it.charge.as_deref())).chain([now])
 }

@@ -9,7 +9,7 @@ use crate::project::stripe::{Charge, Invoice};
 /// a part. Newer API versions link a charge to its invoice only once it has paid, so the invoice's
 /// `attempt_count` and `amount_paid` show newer attempts too.
 pub fn has_failed(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments<'_>) -> bool {
-    let last = assignments.charges_of(invoice, set).max_by_key(|charge| begun(charge));
+    let last = assignments.charges_of(invoice, set).max_by_key(|charge| started(charge));
     let is_failed = |charge: &Charge| charge.status == "failed";
     match (&invoice.last_failure, last) {
         // The failure event is never older than the failed charge.
@@ -22,7 +22,7 @@ pub fn has_failed(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignme
 }
 
 /// When an attempt began; of several in one second one that is pending or succeeded is the last.
-fn begun(charge: &Charge) -> (i64, u8, &str) {
+fn started(charge: &Charge) -> (i64, u8, &str) {
     let outcome = match charge.status.as_str() {
         "failed" => 0,
         "pending" => 1,

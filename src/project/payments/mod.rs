@@ -29,7 +29,7 @@ mod tests;
 pub struct Payment {
     /// The invoice's id; else the payment intent's; else the charge's.
     pub id: String,
-    /// The customer's id; for a guest, `id` itself.
+    /// The customer's id; for a guest the payment intent, as in `identity`, else `id`.
     pub customer: String,
     /// The invoice's id.
     pub invoice: Option<String>,
@@ -58,7 +58,7 @@ pub struct Payment {
 impl Payment {
     /// Whether its amount exceeds a four-byte integer.
     #[must_use]
-    pub fn is_large(&self) -> bool {
+    pub fn exceeds_int4(&self) -> bool {
         i32::try_from(self.collected).is_err()
     }
 }
@@ -69,9 +69,9 @@ impl Payment {
 pub fn resolve(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::ObjectSet::of(objects);
     let assignments = assignments::Assignments::of(&set);
-    let mut rows = rows::of(&set, &assignments);
+    let mut rows = rows::payment_rows(&set, &assignments);
     if rows.is_empty() {
-        rows.extend(rows::of_imported(&set));
+        rows.extend(rows::imported_row(&set));
     }
     refunds_and_disputes::add_to(&mut rows, &set, &assignments);
     rows.into_values().collect()

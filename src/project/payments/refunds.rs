@@ -33,7 +33,7 @@ struct KnownRefunds<'a> {
 }
 
 /// The refunds, charge by charge.
-pub fn of<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> Vec<ChargeRefunds<'a>> {
+pub fn charge_refunds<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> Vec<ChargeRefunds<'a>> {
     let mut known: BTreeMap<(&str, &str), KnownRefunds<'a>> = BTreeMap::new();
     for charge in set.charges.values().filter(|charge| has_collected(charge)) {
         known.entry((&charge.id, &charge.currency)).or_default().charge = Some(charge);
@@ -49,12 +49,12 @@ pub fn of<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> Vec<Char
         }
         known.entry((charge.unwrap_or(&refund.id), &refund.currency)).or_default().refunds.push(refund);
     }
-    let given_back = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| ChargeRefunds {
+    let refunds_of_charge = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| ChargeRefunds {
         payment: known.payment(assignments),
         currency,
         amount: known.amount(),
     };
-    known.into_iter().map(given_back).collect()
+    known.into_iter().map(refunds_of_charge).collect()
 }
 
 /// The charge that `refund` names, else the only one of its payment that collected money.
@@ -85,16 +85,16 @@ impl<'a> KnownRefunds<'a> {
     fn amount(&self) -> i64 {
         let Some(charge) = self.charge else { return sum(self.refunds.iter().filter(|it| !it.has_failed())) };
         let uncaptured = charge.amount.saturating_sub(charge.collected()).max(0);
-        let remainder = self.remainder(charge, uncaptured);
-        let refunds = || self.refunds.iter().filter(|it| Some(it.id.as_str()) != remainder);
+        let uncaptured_release = self.uncaptured_release(charge, uncaptured);
+        let refunds = || self.refunds.iter().filter(|it| Some(it.id.as_str()) != uncaptured_release);
         let reported = charge.amount_refunded;
         let reported = if reported >= uncaptured { reported.saturating_sub(uncaptured) } else { reported };
-        let failed_since = sum(refunds().filter(|it| it.has_failed() && has_counted(it, charge)));
+        let failed_since = sum(refunds().filter(|it| it.has_failed() && was_in_amount_refunded(it, charge)));
         sum(refunds().filter(|it| !it.has_failed())).max(reported.saturating_sub(failed_since))
     }
 
     /// The refund that represents the uncaptured part: of the same amount, and created at the capture.
-    fn remainder(&self, charge: &Charge, uncaptured: i64) -> Option<&'a str> {
+    fn uncaptured_release(&self, charge: &Charge, uncaptured: i64) -> Option<&'a str> {
         let at_capture =
             |it: &&&Refund| charge.captured_at.is_none_or(|at| it.created <= at.saturating_add(CAPTURE_LAG));
         let alike =
@@ -104,7 +104,7 @@ impl<'a> KnownRefunds<'a> {
 }
 
 /// Whether `refund`, which has failed, was still part of `charge.amount_refunded`.
-fn has_counted(refund: &Refund, charge: &Charge) -> bool {
+fn was_in_amount_refunded(refund: &Refund, charge: &Charge) -> bool {
     charge.as_of.is_none_or(|as_of| {
         refund.created <= as_of && refund.failed_at.is_none_or(|failed_at| failed_at >= as_of)
     })

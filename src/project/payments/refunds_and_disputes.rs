@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Payment;
 use super::assignments::Assignments;
-use super::refunds;
+use super::refunds::charge_refunds;
 use super::set::ObjectSet;
 use crate::project::stripe::Dispute;
 
@@ -15,10 +15,10 @@ pub fn add_to<'a>(
     set: &'a ObjectSet<'a>,
     assignments: &Assignments<'a>,
 ) {
-    for given_back in refunds::of(set, assignments) {
-        let row = given_back.payment.and_then(|payment| rows.get_mut(assignments.row(payment)));
-        if let Some(row) = row.filter(|row| row.currency == given_back.currency) {
-            row.refunded = row.refunded.saturating_add(given_back.amount);
+    for refund in charge_refunds(set, assignments) {
+        let row = refund.payment.and_then(|payment| rows.get_mut(assignments.row(payment)));
+        if let Some(row) = row.filter(|row| row.currency == refund.currency) {
+            row.refunded = row.refunded.saturating_add(refund.amount);
         }
     }
     for dispute in set.disputes.values() {
@@ -44,6 +44,6 @@ fn withdrawn(dispute: &Dispute, currency: &str) -> i64 {
         let sum: i128 = movements.map(|it| i128::from(it.amount)).sum();
         return i64::try_from((-sum).max(0)).unwrap_or(i64::MAX);
     }
-    let is_gone = matches!(status, "needs_response" | "under_review" | "lost");
-    if is_gone && dispute.currency == currency { dispute.amount.max(0) } else { 0 }
+    let funds_withdrawn = matches!(status, "needs_response" | "under_review" | "lost");
+    if funds_withdrawn && dispute.currency == currency { dispute.amount.max(0) } else { 0 }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Payment;
-use super::assignments::{Assignments, shown_paid};
+use super::assignments::{Assignments, succeeded_payment_refs};
 use super::attempts::has_failed;
 use super::set::ObjectSet;
 use crate::project::stripe::{Charge, Invoice};
@@ -12,7 +12,7 @@ use crate::project::stripe::{Charge, Invoice};
 const DESCRIPTION_CHARS: usize = 200;
 
 /// The rows by id, before refunds and disputes.
-pub fn of<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> BTreeMap<&'a str, Payment> {
+pub fn payment_rows<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> BTreeMap<&'a str, Payment> {
     let invoices = set.invoices.values().filter_map(|invoice| {
         let payment = of_invoice(invoice, set, assignments)?;
         Some((invoice.id.as_str(), payment))
@@ -26,7 +26,7 @@ pub fn of<'a>(set: &'a ObjectSet<'a>, assignments: &Assignments<'a>) -> BTreeMap
 
 /// If no event has reported the payment: the pre-existing row, the oldest if there are several, under the id
 /// by which refunds and disputes refer to the payment.
-pub fn of_imported<'a>(set: &ObjectSet<'a>) -> Option<(&'a str, Payment)> {
+pub fn imported_row<'a>(set: &ObjectSet<'a>) -> Option<(&'a str, Payment)> {
     let collected = set.imported.values().filter(|it| it.status == "succeeded");
     let it = collected.min_by_key(|it| (it.created, it.id.as_str()))?;
     let payment = Payment {
@@ -94,8 +94,8 @@ fn of_invoice(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments<
 /// The collected amount. What was paid outside Stripe is not part of `amount_paid` in those versions that
 /// report it.
 fn collected(invoice: &Invoice) -> i64 {
-    let is_by_hand = invoice.status == "paid" && invoice.paid_out_of_band;
-    if is_by_hand { invoice.amount_due.max(0) } else { invoice.amount_paid.max(0) }
+    let is_paid_out_of_band = invoice.status == "paid" && invoice.paid_out_of_band;
+    if is_paid_out_of_band { invoice.amount_due.max(0) } else { invoice.amount_paid.max(0) }
 }
 
 /// `None`: no row. For an unknown status only the money is known: with money collected it is treated as paid
@@ -139,7 +139,8 @@ fn last_intent(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments
         Some((it.created, intent))
     });
     // What the invoice names has no time: it decides only if nothing else is known.
-    let own = shown_paid(invoice).filter_map(|(intent, charge)| assignments.intent(intent, charge));
+    let own =
+        succeeded_payment_refs(invoice).filter_map(|(intent, charge)| assignments.intent(intent, charge));
     let own = own.map(|intent| (i64::MIN, intent));
     let shown =
         reported.chain(charged).chain(own).filter(|(_, it)| assignments.invoice(it) == Some(&invoice.id));

@@ -136,7 +136,7 @@ const WHOLE: [&str; 2] = ["currency_options", "metadata"];
 ///
 /// # Errors
 /// If it is not JSON.
-pub fn read_fields(body: &[u8]) -> serde_json::Result<Value> {
+pub fn decode_fields(body: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let event = Keep::Read.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     fn fields(body: &str) -> Value {
-        read_fields(body.as_bytes()).unwrap()
+        decode_fields(body.as_bytes()).unwrap()
     }
 
     #[test]
@@ -272,10 +272,10 @@ mod tests {
             for key in ["status", "rendering"] {
                 let body = format!(r#"{{"{key}": {value}}}"#);
                 assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
-                assert!(read_fields(body.as_bytes()).is_err(), "{body}");
+                assert!(decode_fields(body.as_bytes()).is_err(), "{body}");
             }
         }
-        assert!(read_fields(b"{} {}").is_err());
+        assert!(decode_fields(b"{} {}").is_err());
     }
 
     /// Of a repeated member the last one counts, as in `serde_json`.

@@ -22,128 +22,128 @@ pub struct FieldDifference {
 /// an object of which too little is stored.
 #[must_use]
 pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) -> Vec<FieldDifference> {
-    let (mut here, mut there) = (fact.clone(), shown.clone());
-    there.merge_sticky(fact);
-    if let (StripeObject::Subscription(here), StripeObject::Subscription(there)) = (&mut here, &mut there) {
-        there.known_status.clone_from(&here.known_status);
+    let (mut stored, mut api) = (fact.clone(), shown.clone());
+    api.merge_sticky(fact);
+    if let (StripeObject::Subscription(stored), StripeObject::Subscription(api)) = (&mut stored, &mut api) {
+        api.known_status.clone_from(&stored.known_status);
     }
     if !strictly {
-        normalise(&mut here, &mut there);
+        normalise(&mut stored, &mut api);
     }
     let mut found = Vec::new();
-    compare("", &json!(here), &json!(there), &mut found);
+    compare("", &json!(stored), &json!(api), &mut found);
     found
 }
 
 /// Normalises what only some API versions report.
-fn normalise(here: &mut StripeObject, there: &mut StripeObject) {
-    match (here, there) {
-        (StripeObject::Subscription(here), StripeObject::Subscription(there)) => {
-            normalise_reasons(here, there);
-            normalise_lists(&mut here.discounts, &mut there.discounts);
-            for (here, there) in here.items.iter_mut().zip(&mut there.items) {
-                normalise_lists(&mut here.discounts, &mut there.discounts);
-                normalise_prices(&here.price, &mut there.price);
+fn normalise(stored: &mut StripeObject, api: &mut StripeObject) {
+    match (stored, api) {
+        (StripeObject::Subscription(stored), StripeObject::Subscription(api)) => {
+            normalise_reasons(stored, api);
+            normalise_lists(&mut stored.discounts, &mut api.discounts);
+            for (stored, api) in stored.items.iter_mut().zip(&mut api.items) {
+                normalise_lists(&mut stored.discounts, &mut api.discounts);
+                normalise_prices(&stored.price, &mut api.price);
             }
         }
-        (StripeObject::Price(here), StripeObject::Price(there)) => normalise_prices(here, there),
+        (StripeObject::Price(stored), StripeObject::Price(api)) => normalise_prices(stored, api),
         // The API shows it only on request, events never.
-        (StripeObject::Coupon(here), StripeObject::Coupon(there)) if there.currency_options.is_empty() => {
-            there.currency_options.clone_from(&here.currency_options);
+        (StripeObject::Coupon(stored), StripeObject::Coupon(api)) if api.currency_options.is_empty() => {
+            api.currency_options.clone_from(&stored.currency_options);
         }
         // A deleted customer is shown without its fields.
-        (StripeObject::Customer(here), StripeObject::Customer(there)) if there.deleted => {
-            *there = super::Customer { deleted: true, ..here.clone() };
+        (StripeObject::Customer(stored), StripeObject::Customer(api)) if api.deleted => {
+            *api = super::Customer { deleted: true, ..stored.clone() };
         }
-        (StripeObject::Customer(here), StripeObject::Customer(there)) => {
-            if let (Some(here), Some(there)) = (&mut here.discount, &mut there.discount) {
-                normalise_discounts(here, there);
+        (StripeObject::Customer(stored), StripeObject::Customer(api)) => {
+            if let (Some(stored), Some(api)) = (&mut stored.discount, &mut api.discount) {
+                normalise_discounts(stored, api);
             }
         }
-        (StripeObject::Invoice(here), StripeObject::Invoice(there)) => {
-            there.payment_intent.clone_from(&here.payment_intent);
-            there.charge.clone_from(&here.charge);
-            here.payments.clone_from(&there.payments);
-            normalise_discount_amounts(here, there);
+        (StripeObject::Invoice(stored), StripeObject::Invoice(api)) => {
+            api.payment_intent.clone_from(&stored.payment_intent);
+            api.charge.clone_from(&stored.charge);
+            stored.payments.clone_from(&api.payments);
+            normalise_discount_amounts(stored, api);
             // Paid outside Stripe: newer versions count that as paid.
-            if here.paid_out_of_band {
-                there.amount_paid = here.amount_paid;
+            if stored.paid_out_of_band {
+                api.amount_paid = stored.amount_paid;
             }
         }
-        (StripeObject::Charge(here), StripeObject::Charge(there)) => {
-            here.invoice.clone_from(&there.invoice);
-            here.refunds.clone_from(&there.refunds);
-            if here.collected() == there.collected() {
-                there.amount_captured = here.amount_captured;
+        (StripeObject::Charge(stored), StripeObject::Charge(api)) => {
+            stored.invoice.clone_from(&api.invoice);
+            stored.refunds.clone_from(&api.refunds);
+            if stored.collected() == api.collected() {
+                api.amount_captured = stored.amount_captured;
             }
-            there.stated_captured = here.stated_captured;
-            there.captured_at = here.captured_at;
-            there.as_of = here.as_of;
+            api.stated_captured = stored.stated_captured;
+            api.captured_at = stored.captured_at;
+            api.as_of = stored.as_of;
         }
-        (StripeObject::Discount(here), StripeObject::Discount(there)) => normalise_discounts(here, there),
+        (StripeObject::Discount(stored), StripeObject::Discount(api)) => normalise_discounts(stored, api),
         _ => {}
     }
 }
 
 /// Only newer versions report the reason of a cancellation.
-fn normalise_reasons(here: &Subscription, there: &mut Subscription) {
-    let is_canceled_alike = here.canceled_at.is_some() && here.canceled_at == there.canceled_at;
-    if is_canceled_alike && there.cancellation_reason.is_none() {
-        there.cancellation_reason.clone_from(&here.cancellation_reason);
-        there.cancellation_feedback.clone_from(&here.cancellation_feedback);
+fn normalise_reasons(stored: &Subscription, api: &mut Subscription) {
+    let is_canceled_alike = stored.canceled_at.is_some() && stored.canceled_at == api.canceled_at;
+    if is_canceled_alike && api.cancellation_reason.is_none() {
+        api.cancellation_reason.clone_from(&stored.cancellation_reason);
+        api.cancellation_feedback.clone_from(&stored.cancellation_feedback);
     }
 }
 
 /// Only newer versions report whether a price includes tax, and that never changes once set.
-fn normalise_prices(here: &Price, there: &mut Price) {
-    if there.tax_behavior.is_none() {
-        there.tax_behavior.clone_from(&here.tax_behavior);
+fn normalise_prices(stored: &Price, api: &mut Price) {
+    if api.tax_behavior.is_none() {
+        api.tax_behavior.clone_from(&stored.tax_behavior);
     }
 }
 
 /// Only newer versions report what each discount took off.
-fn normalise_discount_amounts(here: &Invoice, there: &mut Invoice) {
-    if here.discount_amounts.is_empty() || there.discount_amounts.is_empty() {
-        there.discount_amounts.clone_from(&here.discount_amounts);
+fn normalise_discount_amounts(stored: &Invoice, api: &mut Invoice) {
+    if stored.discount_amounts.is_empty() || api.discount_amounts.is_empty() {
+        api.discount_amounts.clone_from(&stored.discount_amounts);
     }
 }
 
-fn normalise_lists(here: &mut [Discount], there: &mut [Discount]) {
-    for (here, there) in here.iter_mut().zip(there) {
-        normalise_discounts(here, there);
+fn normalise_lists(stored: &mut [Discount], api: &mut [Discount]) {
+    for (stored, api) in stored.iter_mut().zip(api) {
+        normalise_discounts(stored, api);
     }
 }
 
-fn normalise_discounts(here: &mut Discount, there: &mut Discount) {
+fn normalise_discounts(stored: &mut Discount, api: &mut Discount) {
     let has_coupon = |it: &Discount| it.coupon_id.is_some() || it.coupon.is_some();
-    if here.has_stand_in_id() || there.has_stand_in_id() {
-        there.id.clone_from(&here.id);
+    if stored.has_stand_in_id() || api.has_stand_in_id() {
+        api.id.clone_from(&stored.id);
     }
-    if !has_coupon(here) || !has_coupon(there) {
-        let deleted = there.deleted;
-        *there = Discount { id: there.id.clone(), deleted, ..here.clone() };
+    if !has_coupon(stored) || !has_coupon(api) {
+        let deleted = api.deleted;
+        *api = Discount { id: api.id.clone(), deleted, ..stored.clone() };
         return;
     }
     // Known from its owner.
-    there.customer.clone_from(&here.customer);
-    there.subscription.clone_from(&here.subscription);
-    there.subscription_item.clone_from(&here.subscription_item);
-    if here.coupon.is_none() || there.coupon.is_none() {
-        there.coupon.clone_from(&here.coupon);
+    api.customer.clone_from(&stored.customer);
+    api.subscription.clone_from(&stored.subscription);
+    api.subscription_item.clone_from(&stored.subscription_item);
+    if stored.coupon.is_none() || api.coupon.is_none() {
+        api.coupon.clone_from(&stored.coupon);
     }
 }
 
-fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<FieldDifference>) {
-    match (here, there) {
-        (Value::Object(here), Value::Object(there)) => compare_members(field, here, there, found),
-        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
-            for (at, (here, there)) in ours.iter().zip(theirs).enumerate() {
-                compare(&format!("{field}[{at}]"), here, there, found);
+fn compare(field: &str, stored: &Value, api: &Value, found: &mut Vec<FieldDifference>) {
+    match (stored, api) {
+        (Value::Object(stored), Value::Object(api)) => compare_members(field, stored, api, found),
+        (Value::Array(stored), Value::Array(api)) if stored.len() == api.len() => {
+            for (at, (stored, api)) in stored.iter().zip(api).enumerate() {
+                compare(&format!("{field}[{at}]"), stored, api, found);
             }
         }
-        _ if here == there || is_same_decimal(field, here, there) => {}
+        _ if stored == api || is_same_decimal(field, stored, api) => {}
         _ => {
-            let (here, stripe) = (here.clone(), there.clone());
+            let (here, stripe) = (stored.clone(), api.clone());
             found.push(FieldDifference { field: field.to_owned(), here, stripe });
         }
     }
@@ -151,24 +151,24 @@ fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<FieldDiffer
 
 fn compare_members(
     field: &str,
-    here: &Map<String, Value>,
-    there: &Map<String, Value>,
+    stored: &Map<String, Value>,
+    api: &Map<String, Value>,
     found: &mut Vec<FieldDifference>,
 ) {
-    let only_there = there.keys().filter(|key| !here.contains_key(*key));
-    for key in here.keys().chain(only_there) {
+    let only_api = api.keys().filter(|key| !stored.contains_key(*key));
+    for key in stored.keys().chain(only_api) {
         let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
         let member = |of: &Map<String, Value>| of.get(key).cloned().unwrap_or_default();
-        compare(&field, &member(here), &member(there), found);
+        compare(&field, &member(stored), &member(api), found);
     }
 }
 
 /// Decimals are stored as written, and `25` equals `25.0`.
-fn is_same_decimal(field: &str, here: &Value, there: &Value) -> bool {
+fn is_same_decimal(field: &str, stored: &Value, api: &Value) -> bool {
     let is_decimal =
         ["unit_amount", "flat_amount", "percent_off", "percentage"].iter().any(|name| field.ends_with(name));
-    match (here.as_str(), there.as_str()) {
-        (Some(here), Some(there)) if is_decimal => plain(here) == plain(there),
+    match (stored.as_str(), api.as_str()) {
+        (Some(stored), Some(api)) if is_decimal => plain(stored) == plain(api),
         _ => false,
     }
 }
@@ -183,14 +183,14 @@ mod tests {
 
     use super::*;
     use crate::project::Payload;
-    use crate::project::stripe::{read, read_api_object};
+    use crate::project::stripe::{decode, decode_api_object};
 
     fn state(object: &Value) -> StripeObject {
-        read_api_object(object, &["user_id".to_owned()]).expect("an object").state
+        decode_api_object(object, &["user_id".to_owned()]).expect("an object").state
     }
 
-    fn fields(here: &Value, there: &Value) -> Vec<String> {
-        differences(&state(here), &state(there), false).into_iter().map(|it| it.field).collect()
+    fn fields(stored: &Value, api: &Value) -> Vec<String> {
+        differences(&state(stored), &state(api), false).into_iter().map(|it| it.field).collect()
     }
 
     fn subscription(discounts: &Value) -> Value {
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn differing_field_is_named_by_path() {
-        let mut there = subscription(&json!([]));
-        there["status"] = json!("past_due");
-        there["items"]["data"][0]["price"]["unit_amount_decimal"] = json!("950");
-        let found = differences(&state(&subscription(&json!([]))), &state(&there), false);
+        let mut api = subscription(&json!([]));
+        api["status"] = json!("past_due");
+        api["items"]["data"][0]["price"]["unit_amount_decimal"] = json!("950");
+        let found = differences(&state(&subscription(&json!([]))), &state(&api), false);
         let reported: Vec<_> =
             found.iter().map(|it| (it.field.as_str(), it.here.clone(), it.stripe.clone())).collect();
         assert_eq!(
@@ -241,8 +241,8 @@ mod tests {
                 json!({"object": "coupon", "id": "c", "percent_off": 25.0}),
             ),
         ];
-        for (here, there) in cases {
-            assert_eq!(fields(&here, &there), [""; 0], "{here} {there}");
+        for (stored, api) in cases {
+            assert_eq!(fields(&stored, &api), [""; 0], "{stored} {api}");
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
     fn report_time_is_not_a_difference() {
         let event = |kind: &str, object: &Value| {
             let event = json!({"type": kind, "created": 50, "data": {"object": object}});
-            let Ok(Payload::Stripe(report)) = read(event, &[]) else { panic!("{object}") };
+            let Ok(Payload::Stripe(report)) = decode(event, &[]) else { panic!("{object}") };
             report.state
         };
         let cases = [
@@ -334,18 +334,18 @@ mod tests {
 
     #[test]
     fn incomplete_object_is_compared_strictly() {
-        let (here, there) = (
+        let (stored, api) = (
             state(&subscription(&json!(["di_1"]))),
             state(&subscription(&json!([{"object": "discount", "id": "di_1", "source": {"coupon": "c"}}]))),
         );
-        let found = differences(&here, &there, true);
+        let found = differences(&stored, &api, true);
         assert_eq!(found.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["discounts[0].coupon_id"]);
     }
 
     #[test]
     fn deleted_customer_differs_only_in_deletion() {
-        let here = json!({"object": "customer", "id": "cus_1", "email": "a@example.com", "created": 5});
+        let stored = json!({"object": "customer", "id": "cus_1", "email": "a@example.com", "created": 5});
         let gone = json!({"object": "customer", "id": "cus_1", "deleted": true});
-        assert_eq!(fields(&here, &gone), ["deleted"]);
+        assert_eq!(fields(&stored, &gone), ["deleted"]);
     }
 }

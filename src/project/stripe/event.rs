@@ -11,7 +11,7 @@ use super::objects::invoice::{invoice, invoice_payment};
 use super::objects::price::{price, product};
 use super::objects::subscription::subscription;
 use super::{Kind, StripeObject};
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::Report;
 use crate::project::{DecodeError, Payload};
 
@@ -20,7 +20,7 @@ use crate::project::{DecodeError, Payload};
 ///
 /// # Errors
 /// [`DecodeError`], if an event of a known kind has no usable type, time, object or object id.
-pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
+pub fn decode(mut event: Value, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
     let Some(event_type) = event["type"].as_str().map(str::to_owned) else {
         return Err(DecodeError::Field { event_type: "the event".to_owned(), field: "type" });
     };
@@ -35,20 +35,20 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Payload, Decode
     if kind == Kind::Discount && is_for_one_payment(&object) {
         return Ok(Payload::Ignored);
     }
-    let stage = stage(&event_type);
+    let change_kind = change_kind(&event_type);
     let previous = previous(&mut event);
     let mut state = state(kind, &object, &event_type, created, user_id_keys)
-        .map(|state| if stage == Stage::Deleted { state.deleted() } else { state })
+        .map(|state| if change_kind == ChangeKind::Deleted { state.deleted() } else { state })
         .ok_or_else(|| unusable(kind.id_field()))?;
     if let (StripeObject::Customer(customer), Some(previous)) = (&mut state, &previous) {
         customer.previous_email = text(&previous["email"]);
     }
     Ok(Payload::Stripe(Box::new(Report {
-        number: None,
+        sequence: None,
         subject: state.id().to_owned(),
         occurred_at,
-        stage,
-        is_final: state.is_final(stage),
+        change_kind,
+        is_final: state.is_final(change_kind),
         state,
         object,
         previous,
@@ -66,12 +66,12 @@ fn thin(event: &Value, event_type: &str) -> Payload {
     }
 }
 
-/// The stage by the last part of the event's type.
-fn stage(event_type: &str) -> Stage {
+/// The kind of change by the last part of the event's type.
+fn change_kind(event_type: &str) -> ChangeKind {
     match event_type.rsplit('.').next() {
-        Some("created") => Stage::Created,
-        Some("deleted") => Stage::Deleted,
-        _ => Stage::Updated,
+        Some("created") => ChangeKind::Created,
+        Some("deleted") => ChangeKind::Deleted,
+        _ => ChangeKind::Updated,
     }
 }
 

@@ -34,7 +34,7 @@ pub fn currency(value: &Value) -> Option<String> {
 }
 
 /// Whether it is `true`.
-pub fn flag(value: &Value) -> bool {
+pub fn boolean(value: &Value) -> bool {
     value.as_bool().unwrap_or(false)
 }
 
@@ -73,7 +73,7 @@ pub fn list(value: &Value) -> &[Value] {
 
 /// Whether a list has more entries than the event shows, or than the first `taken`.
 pub fn is_truncated(value: &Value, taken: usize) -> bool {
-    flag(&value["has_more"]) || list(value).len() > taken
+    boolean(&value["has_more"]) || list(value).len() > taken
 }
 
 /// The customer that an object belongs to; since 2026 it may be an account that acts as a customer.

@@ -1,7 +1,7 @@
 //! The lifecycle of objects: final states, and which of two statuses is later.
 
 use super::{Charge, Dispute, Invoice, InvoicePayment, StripeObject, Subscription};
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 
 /// The gap between two statuses, for counters within a status (attempts, refunds).
 const STEP: i32 = 1000;
@@ -23,9 +23,9 @@ impl Subscription {
         is_over(&self.status)
     }
 
-    /// The status in force: its own, or the last known one.
+    /// The effective status: its own, or the last known one.
     #[must_use]
-    pub fn status_in_force(&self) -> Option<&str> {
+    pub fn effective_status(&self) -> Option<&str> {
         if self.has_known_status() { Some(&self.status) } else { self.known_status.as_deref() }
     }
 }
@@ -34,12 +34,12 @@ impl StripeObject {
     /// Whether the object can never leave this state. Deletion is final, except for discounts with a stand-in
     /// id (old versions), which may be set again.
     #[must_use]
-    pub(super) fn is_final(&self, stage: Stage) -> bool {
+    pub(super) fn is_final(&self, change_kind: ChangeKind) -> bool {
         match self {
             Self::Subscription(it) if is_over(&it.status) => true,
             Self::Invoice(it) if matches!(it.status.as_str(), "void" | "paid") => true,
             Self::Discount(it) if it.has_stand_in_id() => false,
-            _ => stage == Stage::Deleted,
+            _ => change_kind == ChangeKind::Deleted,
         }
     }
 

@@ -1,5 +1,5 @@
 //! Changes that Stripe should have reported by now. Time alone never changes a status: a trial or a
-//! cancellation that is due without an event is flagged, and a check with the API resolves it.
+//! cancellation that is due without an event is parked as `overdue`, and a check with the API resolves it.
 
 use super::Subscription;
 use super::lifecycle::is_over;
@@ -10,14 +10,14 @@ const GRACE_S: i64 = 3600;
 
 /// A change that the subscription itself announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ScheduledChange {
+pub struct DueChange {
     /// When it is due, Unix seconds.
     pub at: i64,
     /// The change, for operators.
     pub what: &'static str,
 }
 
-impl ScheduledChange {
+impl DueChange {
     /// When it becomes overdue, Unix seconds.
     #[must_use]
     pub const fn overdue_from(self) -> i64 {
@@ -26,15 +26,15 @@ impl ScheduledChange {
 }
 
 impl Subscription {
-    /// The next scheduled change of its status: the end of a trial, or of itself.
+    /// The next due change of its status: the end of a trial, or of itself.
     #[must_use]
-    pub fn scheduled_change(&self) -> Option<ScheduledChange> {
+    pub fn next_due_change(&self) -> Option<DueChange> {
         if is_over(&self.status) {
             return None;
         }
         let trial = self.trial_end.filter(|_| self.status == "trialing");
         let period_end = self.current_period_end.filter(|_| self.cancel_at_period_end);
-        let end = |at: Option<i64>, what| at.map(|at| ScheduledChange { at, what });
+        let end = |at: Option<i64>, what| at.map(|at| DueChange { at, what });
         [end(trial, "its trial"), end(period_end, "it"), end(self.cancel_at, "it")]
             .into_iter()
             .flatten()
@@ -67,7 +67,7 @@ mod tests {
             (it("incomplete_expired", Some(40), true, None), None),
         ];
         for (subscription, expected) in cases {
-            let scheduled = subscription.scheduled_change().map(|it| (it.at, it.what));
+            let scheduled = subscription.next_due_change().map(|it| (it.at, it.what));
             assert_eq!(scheduled, expected, "{subscription:?}");
         }
     }

@@ -4,10 +4,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::event::state;
-use super::field::flag;
+use super::field::boolean;
 use super::{Kind, StripeObject};
 use crate::project::internal::Snapshot;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::Report;
 use crate::project::{DecodeError, Payload};
 
@@ -24,42 +24,42 @@ pub struct ApiObject {
 
 /// Reads an API object; `None` if its kind is not used, or it has no id.
 #[must_use]
-pub fn read_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiObject> {
-    read_api_object_at(object, 0, user_id_keys)
+pub fn decode_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiObject> {
+    decode_api_object_at(object, 0, user_id_keys)
 }
 
-fn read_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
+fn decode_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
     let kind = Kind::of_object(object["object"].as_str()?)?;
     let state = state(kind, object, "", at, user_id_keys)?;
-    let is_deleted = flag(&object["deleted"]);
-    let stage = stage(is_deleted);
+    let is_deleted = boolean(&object["deleted"]);
+    let change_kind = change_kind(is_deleted);
     let state = if is_deleted { state.deleted() } else { state };
-    Some(ApiObject { is_final: state.is_final(stage), is_deleted, state })
+    Some(ApiObject { is_final: state.is_final(change_kind), is_deleted, state })
 }
 
 /// The report of a snapshot: the whole state, without previous values.
 ///
 /// # Errors
 /// [`DecodeError`], if the object's kind is not used, or it has no usable id or time.
-pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
+pub fn decode_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
     let unusable = |field| DecodeError::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
     let ApiObject { state, is_deleted, is_final } =
-        read_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
+        decode_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
             .ok_or_else(|| unusable("object.object or object.id"))?;
     Ok(Payload::Stripe(Box::new(Report {
         subject: state.id().to_owned(),
         occurred_at,
-        stage: stage(is_deleted),
+        change_kind: change_kind(is_deleted),
         is_final,
         state,
         object: snapshot.object,
         previous: None,
-        number: None,
+        sequence: None,
         departures_before: None,
     })))
 }
 
-const fn stage(is_deleted: bool) -> Stage {
-    if is_deleted { Stage::Deleted } else { Stage::Updated }
+const fn change_kind(is_deleted: bool) -> ChangeKind {
+    if is_deleted { ChangeKind::Deleted } else { ChangeKind::Updated }
 }

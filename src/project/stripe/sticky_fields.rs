@@ -94,7 +94,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::project::stripe::{FailedAttempt, Paid};
+    use crate::project::stripe::{FailedAttempt, PaymentRef};
 
     fn charge(invoice: Option<&str>, refunds: &[(&str, &str)]) -> StripeObject {
         let refund = |(id, status): &(&str, &str)| Refund {
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn invoice_payments_are_sticky() {
-        let paid = |intent: &str| Paid { intent: Some(intent.to_owned()), ..Paid::default() };
+        let paid = |intent: &str| PaymentRef { intent: Some(intent.to_owned()), ..PaymentRef::default() };
         let invoice = |names: &[&str]| {
-            let payments: BTreeSet<Paid> = names.iter().map(|name| paid(name)).collect();
+            let payments: BTreeSet<PaymentRef> = names.iter().map(|name| paid(name)).collect();
             StripeObject::Invoice(Invoice { payments, ..Invoice::default() })
         };
         let mut last = invoice(&[]);

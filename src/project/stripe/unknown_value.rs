@@ -79,10 +79,10 @@ const fn missing(what: &'static str) -> UnknownValue {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::project::stripe::read_api_object;
+    use crate::project::stripe::decode_api_object;
 
     fn odd(object: &Value) -> Vec<(&'static str, String)> {
-        let shown = read_api_object(object, &[]).expect("an object");
+        let shown = decode_api_object(object, &[]).expect("an object");
         shown.state.unknown_values().into_iter().map(|it| (it.what, it.value)).collect()
     }
 

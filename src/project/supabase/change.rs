@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::columns;
 use super::tables::ActivityTables;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 
 /// A body as sent, or as stored.
 #[derive(Deserialize)]
@@ -97,7 +97,7 @@ fn names(row: Option<&RawValue>) -> Option<Vec<String>> {
 /// A change of one row.
 pub(super) struct Change {
     pub relation: String,
-    pub stage: Stage,
+    pub change_kind: ChangeKind,
     pub record: Value,
     pub old_record: Value,
     /// The rows' fingerprints, if the change is ordered by them.
@@ -114,10 +114,10 @@ impl Change {
         tables: &ActivityTables,
     ) -> Result<Option<Self>, serde_json::Error> {
         let Some(received) = ReceivedChange::of(body)? else { return Ok(None) };
-        let stage = match text(received.operation).as_deref() {
-            Some("INSERT") => Stage::Created,
-            Some("UPDATE") => Stage::Updated,
-            Some("DELETE") => Stage::Deleted,
+        let change_kind = match text(received.operation).as_deref() {
+            Some("INSERT") => ChangeKind::Created,
+            Some("UPDATE") => ChangeKind::Updated,
+            Some("DELETE") => ChangeKind::Deleted,
             _ => return Ok(None),
         };
         let Some(relation) = received.relation() else { return Ok(None) };
@@ -136,7 +136,7 @@ impl Change {
             return Ok(None);
         }
         let Fingerprints { record: state, old_record: old_state, .. } = fingerprints;
-        Ok(Some(Self { relation, stage, record, old_record, state, old_state }))
+        Ok(Some(Self { relation, change_kind, record, old_record, state, old_state }))
     }
 }
 

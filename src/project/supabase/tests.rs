@@ -68,8 +68,8 @@ proptest! {
     #[test]
     fn no_body_makes_a_reader_panic(body in anything()) {
         let body = body.to_string();
-        let _ = auth_hook::read(body.as_bytes());
-        let _ = row::read(body.as_bytes(), None, &ActivityTables::default());
+        let _ = auth_hook::decode(body.as_bytes());
+        let _ = row::decode(body.as_bytes(), None, &ActivityTables::default());
     }
 
     #[test]
@@ -82,13 +82,13 @@ proptest! {
             ("public", "journal_entries"), ("public", "user_profiles"),
         ][table];
         let body = json!({"type": verb, "schema": schema, "table": table, "record": record, "old_record": old_record});
-        let _ = row::read(body.to_string().as_bytes(), None, &ActivityTables::default());
+        let _ = row::decode(body.to_string().as_bytes(), None, &ActivityTables::default());
     }
 
     #[test]
     fn no_token_or_user_makes_a_reader_panic(claims in anything(), user in anything(), name in 0..2_usize) {
         let name = ["customize-access-token", "after-user-created"][name];
         let body = json!({"metadata": {"name": name, "time": user}, "user_id": ID, "claims": claims, "user": user});
-        let _ = auth_hook::read(body.to_string().as_bytes());
+        let _ = auth_hook::decode(body.to_string().as_bytes());
     }
 }

@@ -14,5 +14,5 @@ mod tests;
 
 pub use consent::{Consent, ConsentSource};
 pub use message::{Media, Message, Ranked, SmsReport, StatusReport};
-pub use report::{account, read};
+pub use report::{account, decode};
 pub use row::{Row, digits};

@@ -26,11 +26,11 @@ pub fn account(body: &[u8]) -> Result<Option<String>, DecodeError> {
 ///
 /// # Errors
 /// [`DecodeError`], if the body was not written by us.
-pub fn read(envelope: &Envelope) -> Result<Payload, DecodeError> {
+pub fn decode(envelope: &Envelope) -> Result<Payload, DecodeError> {
     let parameters = parameters(&envelope.body)?;
     // The event id begins with the message's sid, whatever the parameter was called.
     let sid = envelope.event_id.split('|').next().unwrap_or_default().to_owned();
-    let is_listed = envelope.event_type == twilio::LISTED;
+    let is_listed = envelope.event_type == twilio::API_MESSAGE;
     let is_incoming =
         envelope.event_type == RECEIVED || is_listed && parameters.get("Direction") == Some("inbound");
     let strength = match (is_listed, is_incoming) {
@@ -69,7 +69,7 @@ pub fn read(envelope: &Envelope) -> Result<Payload, DecodeError> {
 }
 
 fn parameters(body: &[u8]) -> Result<Parameters, DecodeError> {
-    Parameters::of_json(body)
+    Parameters::from_json(body)
         .map_err(|_| DecodeError::Field { event_type: "message".to_owned(), field: "body" })
 }
 

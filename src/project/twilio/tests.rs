@@ -14,9 +14,9 @@ const ACCOUNT: &str = "AC00000000000000000000000000000001";
 fn message(pairs: &[(&str, &str)]) -> Message {
     let pairs = [&[("MessageSid", SID), ("AccountSid", ACCOUNT)], pairs].concat();
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    let parameters = Parameters::of_form(&Bytes::from(form)).unwrap();
+    let parameters = Parameters::from_form(&Bytes::from(form)).unwrap();
     let event = twilio::event(parameters, OffsetDateTime::UNIX_EPOCH).unwrap();
-    let Payload::Sms(report) = read(&event.envelope).unwrap() else { panic!("no message") };
+    let Payload::Sms(report) = decode(&event.envelope).unwrap() else { panic!("no message") };
     assert_eq!(report.sid, SID);
     report.message
 }
@@ -188,9 +188,9 @@ proptest! {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let pairs = [&[("MessageSid", SID), ("AccountSid", ACCOUNT)], &pairs[..]].concat();
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        let parameters = Parameters::of_form(form.as_bytes()).unwrap();
+        let parameters = Parameters::from_form(form.as_bytes()).unwrap();
         if let Ok(event) = twilio::event(parameters, OffsetDateTime::UNIX_EPOCH) {
-            let Ok(Payload::Sms(report)) = read(&event.envelope) else { panic!("unreadable") };
+            let Ok(Payload::Sms(report)) = decode(&event.envelope) else { panic!("unreadable") };
             let row = report.message.row();
             prop_assert!([row.body, row.from_number, row.to_number].iter().flatten().all(|text| !text.contains('\0')));
             drop(report.message.consent());

@@ -1,6 +1,6 @@
 //! Pending events in `ingest.events`: the queue if there is no broker, and the fallback while it is down.
 
-mod accept;
+mod insert_worker;
 mod notifications;
 mod pending;
 
@@ -12,19 +12,19 @@ use tokio::time::timeout;
 use self::notifications::Listener;
 use self::pending::BatchLocker;
 use super::error::EnqueueError;
-use super::group_commit::{Limits, Submitter, batcher};
+use super::group_commit::{GroupLimits, Submitter, batcher};
 use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
 pub use self::notifications::Notifications;
-pub(super) use self::pending::{Consumer, LockedBatch};
+pub(super) use self::pending::{LockedBatch, PendingConsumer};
 
 /// Concurrent inserts: one is being flushed to disk while the next is written.
 const INSERT_WORKERS: usize = 2;
 /// Events and bytes in one insert.
-const LIMITS: Limits = Limits { max_events: 256, max_bytes: 1024 * 1024 };
+const LIMITS: GroupLimits = GroupLimits { max_events: 256, max_bytes: 1024 * 1024 };
 
 /// For waiting and being committed.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ impl PgQueue {
     pub fn open(intake: PgPool, pending: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
         let (submitter, batcher) = batcher(LIMITS, lifecycle.stopping.clone());
         for _ in 0..INSERT_WORKERS {
-            lifecycle.tasks.spawn(accept::run(intake.clone(), batcher.clone()));
+            lifecycle.tasks.spawn(insert_worker::run(intake.clone(), batcher.clone()));
         }
         Self {
             listener: Listener::new(pending.clone(), lifecycle.clone()),
@@ -65,8 +65,8 @@ impl PgQueue {
     }
 
     /// A consumer of all pending events.
-    pub fn consumer(&self) -> Consumer {
-        Consumer::new(self, self.batch_limits, self.lifecycle.stopping.clone())
+    pub fn consumer(&self) -> PendingConsumer {
+        PendingConsumer::new(self, self.batch_limits, self.lifecycle.stopping.clone())
     }
 
     /// Notifications of new pending events.

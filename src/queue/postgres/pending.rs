@@ -25,13 +25,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const CRASH_GUARD: Duration = Duration::from_secs(60);
 
 /// Takes batches of pending events; reconnects by itself.
-pub struct Consumer {
+pub struct PendingConsumer {
     locker: BatchLocker,
     notifications: Notifications,
     limits: LockLimits,
     wait: Duration,
     /// Whether the last batch was full, so that more is pending.
-    is_behind: bool,
+    has_backlog: bool,
     guarded_until: Option<Instant>,
     stopping: CancellationToken,
 }
@@ -43,7 +43,7 @@ pub struct LockedBatch {
     pool: PgPool,
     /// Whether the attempt is counted before it is made.
     is_guarded: bool,
-    is_counted: bool,
+    attempt_recorded: bool,
     _permit: OwnedSemaphorePermit,
     _in_flight: TaskTrackerToken,
 }
@@ -58,14 +58,14 @@ pub(super) struct BatchLocker {
     in_flight: TaskTracker,
 }
 
-impl Consumer {
+impl PendingConsumer {
     pub(in crate::queue) fn new(queue: &PgQueue, limits: BatchLimits, stopping: CancellationToken) -> Self {
         Self {
             locker: queue.locker.clone(),
             notifications: queue.notifications(),
             limits: LockLimits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
-            is_behind: false,
+            has_backlog: false,
             guarded_until: None,
             stopping,
         }
@@ -81,21 +81,21 @@ impl Consumer {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
             // A batch that is not full would only wait for the one under way, and what comes meanwhile for both.
-            if !self.is_behind {
+            if !self.has_backlog {
                 timeout(self.wait, self.locker.in_flight.wait()).await.ok();
             }
             self.notifications.before_poll();
             let permit = self.locker.permit().await;
             match with_time_limit(self.locker.lock(permit, self.limits)).await {
                 Ok(Some((envelopes, mut locked))) => {
-                    self.is_behind = self.limits.are_reached_by(&envelopes);
+                    self.has_backlog = self.limits.are_reached_by(&envelopes);
                     let now = Instant::now();
                     locked.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
                     return (envelopes, locked);
                 }
                 Ok(None) => {
                     backoff.reset();
-                    self.is_behind = false;
+                    self.has_backlog = false;
                     self.notifications.wait().await;
                 }
                 Err(error) => {
@@ -141,7 +141,7 @@ impl BatchLocker {
             transaction: Some(transaction),
             pool: self.pool.clone(),
             is_guarded: false,
-            is_counted: false,
+            attempt_recorded: false,
             _permit: permit,
             _in_flight: self.in_flight.token(),
         };
@@ -152,8 +152,8 @@ impl BatchLocker {
 impl LockedBatch {
     /// Call before each attempt. Within the crash-loop guard the attempt is counted and committed, so that it
     /// is known if this process crashes on it. Leaves in `envelopes` what is still locked.
-    pub async fn begin(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
-        if !self.is_guarded || self.is_counted {
+    pub async fn begin_attempt(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
+        if !self.is_guarded || self.attempt_recorded {
             return Ok(());
         }
         let mut transaction = match self.transaction.take() {
@@ -167,7 +167,7 @@ impl LockedBatch {
         };
         pending::adjust_attempts(&mut *transaction, envelopes, 1).await?;
         transaction.commit().await?;
-        self.is_counted = true;
+        self.attempt_recorded = true;
         let mut transaction = database::begin(&self.pool).await?;
         let is_locked = pending::lock_counted(&mut transaction, envelopes).await?;
         retain(envelopes, is_locked);
@@ -178,9 +178,9 @@ impl LockedBatch {
     /// Call if the attempt could not be made: it does not count, and the events are released.
     pub async fn release(&mut self, envelopes: &[Envelope]) {
         drop(self.transaction.take());
-        if self.is_counted {
+        if self.attempt_recorded {
             match with_time_limit(pending::adjust_attempts(&self.pool, envelopes, -1)).await {
-                Ok(()) => self.is_counted = false,
+                Ok(()) => self.attempt_recorded = false,
                 // If the count stays, the events are only tried alone a little earlier.
                 Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),
             }

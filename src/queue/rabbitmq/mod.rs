@@ -1,10 +1,10 @@
-//! The queue in RabbitMQ: `publish` publishes, `queue_consumer` reads each queue, `consume` makes batches of all their
-//! messages.
+//! The queue in RabbitMQ: `publish` publishes, `queue_consumer` reads each queue, `batch_assembler` makes batches of
+//! all their messages.
 
+mod batch_assembler;
 mod circuit_breaker;
 mod connection;
 mod connection_manager;
-mod consume;
 mod dead;
 mod depth;
 mod message;
@@ -30,13 +30,13 @@ use self::settle::ConsumerChannel;
 use self::topology::Topology;
 use super::QueueError;
 use super::error::EnqueueError;
-use super::group_commit::{Limits, Submitter, batcher};
+use super::group_commit::{GroupLimits, Submitter, batcher};
 use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
-pub(super) use self::consume::{Consumer, Events};
+pub(super) use self::batch_assembler::{BatchAssembler, Events};
 pub use self::dead::{DeadContent, DeadMessage};
 pub(super) use self::depth::depths;
 pub(super) use self::settle::UnackedMessages;
@@ -81,7 +81,7 @@ impl RabbitMq {
         let (connections, managing) = ConnectionManager::new(target, finished.clone());
         lifecycle.tasks.spawn(managing);
 
-        let limits = Limits {
+        let limits = GroupLimits {
             max_events: config.batch_max_events.clamp(1, MESSAGE_MAX_EVENTS),
             max_bytes: MESSAGE_MAX_BYTES,
         };
@@ -130,7 +130,7 @@ impl RabbitMq {
     }
 
     /// A consumer with connections of its own.
-    pub fn consumer(&self) -> Consumer {
+    pub fn consumer(&self) -> BatchAssembler {
         let end = CancellationToken::new();
         // Capacity 1: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
@@ -145,7 +145,7 @@ impl RabbitMq {
             };
             self.lifecycle.tasks.spawn(consumer.run());
         }
-        Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
+        BatchAssembler::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
     }
 
     /// The broker's dead letters, until the receiver is dropped.

@@ -67,7 +67,7 @@ impl PublishWorker {
     pub async fn run(mut self) {
         while let Some(group) = self.batcher.next().await {
             let outcome = self.publish(&group.envelopes).await;
-            group.settle(outcome);
+            group.complete(outcome);
         }
     }
 
@@ -115,18 +115,18 @@ impl PublishWorker {
     ) -> Result<(), EnqueueError> {
         match outcome {
             Outcome::Confirmed => {
-                count("confirmed");
+                record_outcome("confirmed");
                 self.circuit_breaker.reset();
                 self.channel = Some(ConfirmChannel { channel, connection });
                 Ok(())
             }
             Outcome::Nacked => {
-                count("refused");
+                record_outcome("refused");
                 self.channel = Some(ConfirmChannel { channel, connection });
                 Err(EnqueueError::new("the broker refused the message"))
             }
             Outcome::Unroutable(why) => {
-                count("unroutable");
+                record_outcome("unroutable");
                 // A new connection declares again.
                 self.circuit_breaker.trip();
                 let reason: Arc<str> = format!("no queue takes {}: {why}", self.source).into();
@@ -162,10 +162,10 @@ async fn send(
 }
 
 fn lost(reason: Arc<str>) -> EnqueueError {
-    count("lost");
+    record_outcome("lost");
     EnqueueError(reason)
 }
 
-fn count(outcome: &'static str) {
+fn record_outcome(outcome: &'static str) {
     metrics::counter!(metric_names::CONFIRMS, "outcome" => outcome).increment(1);
 }

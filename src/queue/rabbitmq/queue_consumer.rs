@@ -80,7 +80,7 @@ impl<D: Decoder> QueueConsumer<D> {
                 return Ok(());
             }
         }
-        Err(QueueError::Unsubscribed)
+        Err(QueueError::ConsumerCancelled)
     }
 
     async fn subscribe(

@@ -126,7 +126,7 @@ impl Import {
 
     /// What the tables do not show.
     pub async fn limitations(&self) -> Result<Vec<Limitation>, StoreError> {
-        let mut tx = super::reading(self.store.pool()).await?;
+        let mut tx = super::begin_read_only(self.store.pool()).await?;
         let (scope, found) = progress::outcome(&mut tx, self.id).await?;
         Ok(limitations::find(&mut tx, scope, &found, self.tables()).await?)
     }

@@ -62,7 +62,7 @@ pub async fn revise(
     for (customer, &at) in since {
         let history = History {
             versions: versions.remove(customer).unwrap_or_default(),
-            seen: prior_currencies.remove(customer).unwrap_or_default(),
+            prior_currencies: prior_currencies.remove(customer).unwrap_or_default(),
         };
         for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
             let key = MovementKey {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::money;
 use super::subscriptions::TieredSubscription;
-use crate::project::member::{self, MemberSubscription, Revenue, SubscriptionSummary};
+use crate::project::member::{self, CurrencyRevenue, MemberSubscription, SubscriptionSummary};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
 use crate::store::StoreSettings;
@@ -93,8 +93,8 @@ fn summaries(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, MemberSummary> {
 }
 
 /// The revenue of each user with sums, by currency.
-fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
-    let mut by_user = BTreeMap::<Uuid, BTreeMap<&str, Revenue>>::new();
+fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<CurrencyRevenue>> {
+    let mut by_user = BTreeMap::<Uuid, BTreeMap<&str, CurrencyRevenue>>::new();
     for ((customer, currency), sums) in inputs.sums {
         let Some(user) = inputs.owners.get(customer) else { continue };
         let revenue = by_user.entry(*user).or_default().entry(currency).or_default();
@@ -112,7 +112,7 @@ async fn write_revenue(
     tx: &mut PgConnection,
     inputs: &MemberInputs<'_>,
     summaries: &BTreeMap<Uuid, MemberSummary>,
-    revenue: &BTreeMap<Uuid, Vec<Revenue>>,
+    revenue: &BTreeMap<Uuid, Vec<CurrencyRevenue>>,
 ) -> Result<(), sqlx::Error> {
     let with_customer: BTreeSet<Uuid> = inputs.owners.values().copied().collect();
     let without: Vec<Uuid> = inputs.members.difference(&with_customer).copied().collect();
@@ -126,7 +126,7 @@ async fn write_revenue(
         main.map(|main| main.currency.clone())
             .or_else(|| summaries.get(user).and_then(|it| it.currency.clone()))
     });
-    let by_currency: Vec<(Uuid, &Revenue)> =
+    let by_currency: Vec<(Uuid, &CurrencyRevenue)> =
         revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
     sqlx::query(WRITE_REVENUE)
         .bind(&users)
@@ -291,7 +291,7 @@ fn without_mrr(states: Vec<Json<StripeObject>>) -> Vec<MemberSubscription> {
     });
     subscriptions
         .map(|subscription| MemberSubscription {
-            status: subscription.status_in_force().map(ToOwned::to_owned),
+            status: subscription.effective_status().map(ToOwned::to_owned),
             subscription,
             mrr: 0,
             currency: String::new(),

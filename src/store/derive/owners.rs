@@ -83,7 +83,7 @@ impl IdentityEvidence {
     }
 
     fn allowed_by(mut self, matching: Matching) -> Self {
-        self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.counts(claim.strength)));
+        self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.allows(claim.strength)));
         if !matching.email {
             self.addresses.clear();
         }
@@ -119,7 +119,7 @@ impl Owners {
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {
-                let others = identity::listed(contradicted_by);
+                let others = identity::detail_of(contradicted_by);
                 (Reason::ConflictingUsers, format!("belongs to {user_id}; also named: {others}"))
             }
             Owner::Deleted { user_id } => (Reason::UserDeleted, format!("user {user_id} is gone")),

@@ -44,7 +44,8 @@ pub async fn write(
     delete_unowned(tx, changes, force_rewrite, owners).await?;
 
     let mut rows = load(tx, changes, force_rewrite, owners).await?;
-    let large = rows.iter().filter(|row| row.payment.is_large()).map(|row| row.payment.id.clone()).collect();
+    let large =
+        rows.iter().filter(|row| row.payment.exceeds_int4()).map(|row| row.payment.id.clone()).collect();
     let has_conflicts = preexisting_payments::has_conflicts(tx, &rows).await?;
     if has_conflicts {
         preexisting_payments::adopt(tx, &mut rows).await?;
@@ -118,7 +119,7 @@ async fn park_too_large(
     tx: &mut PgConnection,
     rows: &mut Vec<OwnedPayment>,
 ) -> Result<Vec<Parked>, sqlx::Error> {
-    if !rows.iter().any(|row| row.payment.is_large()) {
+    if !rows.iter().any(|row| row.payment.exceeds_int4()) {
         return Ok(Vec::new());
     }
     let narrow: bool = sqlx::query_scalar(
@@ -132,7 +133,7 @@ async fn park_too_large(
         return Ok(Vec::new());
     }
     Ok(rows
-        .extract_if(.., |row| row.payment.is_large())
+        .extract_if(.., |row| row.payment.exceeds_int4())
         .map(|row| Parked {
             subject: row.payment.id,
             reason: Reason::AmountOutOfRange,

@@ -105,7 +105,7 @@ pub async fn assign_tiers(
     let named = tiers::named(tx, &subscriptions).await?;
     let assign = |valuation: Valuation| {
         let subscription = &valuation.subscription;
-        let status = subscription.status_in_force().map(ToOwned::to_owned);
+        let status = subscription.effective_status().map(ToOwned::to_owned);
         let Choice { price, tier } = tiers::choose(subscription, &named);
         TieredSubscription { valuation, status, price, tier }
     };

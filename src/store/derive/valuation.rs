@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::project::movements;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
-use crate::project::stripe::overdue::ScheduledChange;
+use crate::project::stripe::overdue::DueChange;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
@@ -22,7 +22,7 @@ pub struct Valuation {
     /// Its value.
     pub mrr: Mrr,
     /// A change that Stripe announced and has not reported.
-    pub overdue: Option<ScheduledChange>,
+    pub overdue: Option<DueChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub customer_deleted: bool,
     /// Whether something is parked about it.
@@ -64,7 +64,7 @@ pub async fn value(
             }
             let now = valuation_time(&reported_until, &subscription, now);
             let mrr = mrr::of_subscription(&with_effective_status(&subscription), discounts, &catalogue, now);
-            let overdue = subscription.scheduled_change().filter(|change| change.overdue_from() <= now);
+            let overdue = subscription.next_due_change().filter(|change| change.overdue_from() <= now);
             Valuation { subscription, mrr, overdue, customer_deleted, is_parked }
         })
         .collect();
@@ -236,7 +236,7 @@ async fn store_recompute_times(
     for one in valuation {
         let overdue_from = match one.overdue {
             None if !one.subscription.needs_stripe => {
-                one.subscription.scheduled_change().map(ScheduledChange::overdue_from)
+                one.subscription.next_due_change().map(DueChange::overdue_from)
             }
             _ => None,
         };

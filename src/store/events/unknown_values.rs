@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::DecodedEvent;
 use crate::envelope::Source;
 use crate::project::Payload;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::stripe::UnknownValue;
 use crate::telemetry::{IGNORED_EVENTS, UNRECOGNISED};
 
@@ -26,7 +26,7 @@ impl UnknownValues {
         for DecodedEvent { envelope, payload } in events {
             match payload {
                 // Deleted objects are often shown without their fields.
-                Payload::Stripe(report) if report.stage != Stage::Deleted => {
+                Payload::Stripe(report) if report.change_kind != ChangeKind::Deleted => {
                     for unknown_value in report.state.unknown_values() {
                         unknown_values.note(unknown_value, &envelope.event_id);
                     }

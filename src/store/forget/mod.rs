@@ -69,7 +69,7 @@ impl Store {
     /// Plans what is removed when the person of this user id or e-mail address is forgotten; `None` if
     /// unknown. Reads every stored body, without holding locks.
     pub async fn plan_forget(&self, who: &str) -> Result<Option<ForgetPlan>, ForgetError> {
-        let mut tx = super::reading(&self.pool).await?;
+        let mut tx = super::begin_read_only(&self.pool).await?;
         let Some(identity) = PersonIdentity::find(&mut tx, who, self.settings.matching.sso_email).await?
         else {
             return Ok(None);

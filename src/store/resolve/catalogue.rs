@@ -21,11 +21,16 @@ pub async fn load(
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))
-        .chain(discounts.iter().filter_map(|discount| mrr::awaited_coupon(discount)).map(ToOwned::to_owned))
+        .chain(
+            discounts
+                .iter()
+                .filter_map(|discount| mrr::coupon_without_terms(discount))
+                .map(ToOwned::to_owned),
+        )
         .collect();
     fetch(tx, &mut catalogue, wanted).await?;
     let coupons =
-        catalogue.discounts.values().filter_map(mrr::awaited_coupon).map(ToOwned::to_owned).collect();
+        catalogue.discounts.values().filter_map(mrr::coupon_without_terms).map(ToOwned::to_owned).collect();
     fetch(tx, &mut catalogue, coupons).await?;
     let unreported = subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
     let customers: BTreeSet<&str> = unreported.map(|subscription| subscription.customer.as_str()).collect();
@@ -138,15 +143,15 @@ async fn discount_amounts(
 pub fn links(state: &StripeObject) -> Vec<(String, String)> {
     let dependencies = match state {
         StripeObject::Subscription(subscription) => mrr::dependencies(subscription),
-        StripeObject::Discount(discount) => awaited(Some(discount)),
-        StripeObject::Customer(customer) => awaited(customer.discount.as_ref()),
+        StripeObject::Discount(discount) => coupon_without_terms(Some(discount)),
+        StripeObject::Customer(customer) => coupon_without_terms(customer.discount.as_ref()),
         _ => Vec::new(),
     };
     dependencies.into_iter().map(|dependency| (dependency, state.id().to_owned())).collect()
 }
 
-fn awaited(discount: Option<&Discount>) -> Vec<String> {
-    discount.and_then(mrr::awaited_coupon).map(ToOwned::to_owned).into_iter().collect()
+fn coupon_without_terms(discount: Option<&Discount>) -> Vec<String> {
+    discount.and_then(mrr::coupon_without_terms).map(ToOwned::to_owned).into_iter().collect()
 }
 
 /// The customers whose subscriptions depend on `changed` prices, coupons or discounts.

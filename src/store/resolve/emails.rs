@@ -25,7 +25,7 @@ impl AddressReport {
 
     /// The order of reports of one address; the earliest counts.
     fn place(&self) -> (OffsetDateTime, i16, &str) {
-        (self.address.given_at, self.address.place, &self.event_id)
+        (self.address.reported_at, self.address.place, &self.event_id)
     }
 }
 
@@ -87,7 +87,7 @@ pub async fn write(
     .bind(all().map(|it| it.customer.as_str()).collect::<Vec<_>>())
     .bind(all().map(|it| it.role.as_str()).collect::<Vec<_>>())
     .bind(all().map(|it| it.user_id).collect::<Vec<_>>())
-    .bind(all().map(|it| it.given_at).collect::<Vec<_>>())
+    .bind(all().map(|it| it.reported_at).collect::<Vec<_>>())
     .bind(all().map(|it| it.place).collect::<Vec<_>>())
     .bind(earliest.values().map(|report| report.event_id.as_str()).collect::<Vec<_>>())
     .bind(AddressRole::Checkout.as_str())
@@ -160,7 +160,7 @@ pub async fn load(
             email: address.email,
             role,
             user_id: address.user_id,
-            given_at: address.reported_at,
+            reported_at: address.reported_at,
             place: address.place,
         });
     }

@@ -195,7 +195,7 @@ fn compare(resolved: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Pay
 
 impl ChangedPayments {
     fn add_difference(&mut self, payment: &Payment, sign: i64) {
-        if payment.is_large() {
+        if payment.exceeds_int4() {
             self.exceeding_int4.insert(payment.id.clone());
         }
         let key = (payment.customer.clone(), payment.currency.clone());

@@ -77,7 +77,7 @@ impl UserStates {
         } else if self.seen.contains(&id) {
             UserState::Deleted
         } else {
-            UserState::Never
+            UserState::NeverSeen
         }
     }
 

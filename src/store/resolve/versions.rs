@@ -43,7 +43,7 @@ pub(in crate::store) async fn decided_positions(
     .bind(versioned.iter().map(|one| one.report.occurred_at).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let position = |is_final, occurred_at| HistoryPosition { is_final, number: None, occurred_at };
+    let position = |is_final, occurred_at| HistoryPosition { is_final, sequence: None, occurred_at };
     Ok(decided_positions.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
 }
 
@@ -334,7 +334,7 @@ async fn add_preexisting_statuses(
             first.insert(subscription.id.clone(), (version.at, subscription));
         }
     }
-    first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
+    first.retain(|_, (_, subscription)| subscription.effective_status().is_none());
     let ids: Vec<&str> = first.keys().map(String::as_str).collect();
     let mut statuses = preexisting::statuses(tx, &ids).await?;
     for (id, (_, subscription)) in first {

@@ -112,7 +112,7 @@ async fn demo_fills_every_page() {
         ("/console/events?state=dead".to_owned(), vec!["evt_1Unreadable01", "evt_1Unreadable02"]),
         (
             "/console/attention".to_owned(),
-            vec!["has no usable", "unknown_user", "differed and are fixed", "<td>mrr</td>"],
+            vec!["is missing or invalid", "unknown_user", "differed and are fixed", "<td>mrr</td>"],
         ),
         ("/console/parked".to_owned(), vec!["cus_Unplaced01"]),
         ("/console/audit".to_owned(), vec!["members change", "rebuild"]),

@@ -7,7 +7,7 @@ use std::os::fd::{FromRawFd as _, RawFd};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, poll};
-use memberflow::database::{begin, begin_reading, connect};
+use memberflow::database::{begin, begin_read_only, connect};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::lookup_host;
@@ -29,7 +29,7 @@ async fn cancelled_begin_leaves_no_open_transaction() {
     for point in 0..POINTS {
         give_up(begin(&one).boxed(), point).await;
         keep(&one, point).await;
-        give_up(begin_reading(&one).boxed(), point).await;
+        give_up(begin_read_only(&one).boxed(), point).await;
         keep(&one, point).await;
     }
     let kept: i64 = sqlx::query_scalar("select count(*) from kept").fetch_one(&database.pool).await.unwrap();

@@ -158,7 +158,7 @@ async fn thin_event_is_parked_until_state_arrives() {
         "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"}
     });
     let body = serde_json::to_vec(&thin).unwrap();
-    let envelope = memberflow::envelope::peek::stripe(body.into(), crate::support::app::NOW).unwrap();
+    let envelope = memberflow::envelope::parse::stripe(body.into(), crate::support::app::NOW).unwrap();
     app.apply([envelope]).await;
     assert_eq!(app.parked().await, ["in_1 thin_event"]);
     app.apply([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000))]).await;
@@ -178,7 +178,10 @@ async fn unreadable_event_is_dead_others_are_applied() {
         .await;
     assert_eq!((applied.new, applied.dead), (2, 1));
     let dead = app.rows("select event_id, reason from ingest.events where state = 'dead'").await;
-    assert_eq!(dead, [json!({"event_id": "evt_2", "reason": "invoice.paid has no usable data.object.id"})]);
+    assert_eq!(
+        dead,
+        [json!({"event_id": "evt_2", "reason": "invoice.paid: data.object.id is missing or invalid"})]
+    );
     assert_eq!(app.apply([nameless]).await.dead, 1);
     assert_eq!(app.rows("select 1 from ingest.events where state = 'dead'").await.len(), 1);
 }

@@ -318,7 +318,7 @@ async fn publish(app: &TestApp, broker: &TestBroker, names: &[String]) {
         sleep(Duration::from_millis(20)).await;
     }
     for name in names {
-        queue.accept(event(name)).await.unwrap();
+        queue.enqueue(event(name)).await.unwrap();
     }
     assert_eq!(count(app, PENDING).await, 0, "the broker has them");
     lifecycle.shutdown(Duration::from_secs(30)).await.unwrap();

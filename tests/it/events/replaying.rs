@@ -74,7 +74,7 @@ async fn receive(
         }
         "/webhooks/twilio/messages" | "/webhooks/twilio/status" => {
             let url = format!("{PUBLIC_URL}{}", uri.path());
-            let form = Parameters::of_form(&body).unwrap();
+            let form = Parameters::from_form(&body).unwrap();
             let content = twilio::Content::Form(form.pairs());
             body = form.to_json();
             twilio::verify(receiver.secrets.twilio.as_ref().unwrap(), header(twilio::HEADER), &url, content)
@@ -143,7 +143,7 @@ async fn replayed(options: &Options, path: PathBuf) -> Result<Summary, ReplayErr
 /// What the receiver has of it: of Twilio's forms what they say.
 fn sent(event: &FixtureEvent) -> Bytes {
     match event.source {
-        Source::Twilio => Parameters::of_json(&event.body).unwrap().to_json(),
+        Source::Twilio => Parameters::from_json(&event.body).unwrap().to_json(),
         _ => event.body.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! Customers are matched to users by their e-mail addresses, in any order.
 
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -31,7 +31,7 @@ fn address_changes(emails: &[&str], with_previous: bool) -> Vec<Envelope> {
         if with_previous && at > 0 {
             event["data"]["previous_attributes"] = json!({"email": emails[at - 1]});
         }
-        events.push(peek::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap());
+        events.push(parse::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap());
     }
     events
 }

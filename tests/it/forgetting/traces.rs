@@ -3,7 +3,7 @@
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use memberflow::envelope::{Envelope, Source, peek};
+use memberflow::envelope::{Envelope, Source, parse};
 use serde_json::{Value, json};
 
 use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, lives, plan, rows_with};
@@ -21,7 +21,7 @@ async fn escaped_text_is_found() {
             r#"{{"id":"{id}","object":"event","type":"issuing_cardholder.created","created":1767225600,"livemode":false,
                 "api_version":"2025-09-30.clover","data":{{"object":{{"id":"ich_{id}","object":"issuing.cardholder","note":"{text}"}}}}}}"#
         );
-        peek::stripe(body.into_bytes().into(), NOW).unwrap()
+        parse::stripe(body.into_bytes().into(), NOW).unwrap()
     };
     let events = [
         escaped("esc_1", r"for \u0061nn\u0040example.com"),

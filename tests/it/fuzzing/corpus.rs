@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use memberflow::envelope::{Envelope, Source, peek, wire};
+use memberflow::envelope::{Envelope, Source, parse, wire};
 use memberflow::ops::fixture;
 use memberflow::verify::{standard_webhooks, stripe};
 use serde_json::json;
@@ -93,7 +93,7 @@ fn signed_by_supabase(body: &[u8]) -> Vec<u8> {
 
 fn message(bodies: &[Vec<u8>]) -> Vec<u8> {
     let now = OffsetDateTime::from_unix_timestamp(NOW_S).unwrap();
-    let peeked = bodies.iter().filter_map(|body| peek::stripe(Bytes::copy_from_slice(body), now).ok());
-    let envelopes: Vec<Envelope> = peeked.collect();
+    let parsed = bodies.iter().filter_map(|body| parse::stripe(Bytes::copy_from_slice(body), now).ok());
+    let envelopes: Vec<Envelope> = parsed.collect();
     wire::encode(Source::Stripe, &envelopes)
 }

@@ -37,7 +37,7 @@ fn run(seed: u64, executions: usize) -> Vec<Run> {
     let all: [(&'static str, Target, &[Vec<u8>]); 7] = [
         ("stripe_signature", targets::stripe_signature, &corpus.stripe_signatures),
         ("standard_webhooks", targets::standard_webhooks, &corpus.standard_webhooks),
-        ("peek", targets::peek, &corpus.events),
+        ("parse", targets::parse, &corpus.events),
         ("stripe_event", targets::stripe_event, &corpus.stripe),
         ("database_change", targets::database_change, &corpus.changes),
         ("auth_hook", targets::auth_hook, &corpus.hooks),

@@ -2,10 +2,10 @@
 //! the same functions under libFuzzer.
 
 use bytes::Bytes;
-use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
+use memberflow::envelope::{Envelope, Origin, Source, parse, wire};
 use memberflow::project::order::{self, Candidate};
 use memberflow::project::payload::{Login, Payload, Report};
-use memberflow::project::stripe::{StripeObject, differences, read_api_object};
+use memberflow::project::stripe::{StripeObject, decode_api_object, differences};
 use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, reduced, row};
 use memberflow::project::{DecodeError, mrr, payments, stripe};
 use memberflow::verify::secrets::{split_stripe, split_supabase};
@@ -105,10 +105,10 @@ pub fn standard_webhooks(data: &[u8]) {
 }
 
 /// A body that is peeked at for every source.
-pub fn peek(data: &[u8]) {
+pub fn parse(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    let stripe = peek::stripe_with_origin(body.clone(), now());
-    assert_eq!(stripe, peek::stripe_with_origin(body.clone(), now()), "two answers");
+    let stripe = parse::stripe_with_origin(body.clone(), now());
+    assert_eq!(stripe, parse::stripe_with_origin(body.clone(), now()), "two answers");
     if let Ok((envelope, origin)) = stripe {
         if let Ok(event) = serde_json::from_slice::<Value>(&body) {
             assert_eq!(origin, Origin::of_event(&event), "the sender is reported otherwise than it counts");
@@ -116,11 +116,11 @@ pub fn peek(data: &[u8]) {
         assert_eq!(envelope.body, body, "the body was touched");
         can_travel(envelope);
     }
-    let hook = peek::auth_hook(body.clone(), now());
+    let hook = parse::auth_hook(body.clone(), now());
     if let Ok(hook) = hook {
-        let (whole, kept) = (hook::read(&body), hook::read(&hook.envelope.body));
+        let (whole, kept) = (hook::decode(&body), hook::decode(&hook.envelope.body));
         assert_eq!(format!("{whole:?}"), format!("{kept:?}"), "what is kept means something else");
-        let kind = peek::hook_kind(&body).expect("an event of no hook");
+        let kind = parse::hook_kind(&body).expect("an event of no hook");
         assert_eq!((&kind.name, &kind.claims), (&hook.envelope.event_type, &hook.claims));
         if let Some(claims) = &hook.claims {
             // They are sent back inside an object that is put together by hand.
@@ -128,10 +128,10 @@ pub fn peek(data: &[u8]) {
         }
         can_travel(hook.envelope);
     }
-    if let Ok(envelope) = peek::database("msg_1", now(), body.clone(), now()) {
+    if let Ok(envelope) = parse::database("msg_1", now(), body.clone(), now()) {
         if envelope.event_type.starts_with("auth.") {
             holds_no_secrets(&envelope.body);
-            let again = peek::database("msg_1", now(), envelope.body.clone(), now());
+            let again = parse::database("msg_1", now(), envelope.body.clone(), now());
             assert_eq!(again.as_ref(), Ok(&envelope), "scrubbed twice is not scrubbed once");
         } else {
             assert_eq!(envelope.body, body, "the body was touched");
@@ -163,13 +163,13 @@ fn holds_no_secrets(body: &[u8]) {
 
 /// An event of Stripe's, and what is made of it, also by who leaves out what nobody reads.
 pub fn stripe_event(data: &[u8]) {
-    let fields = stripe::read_fields(data);
+    let fields = stripe::decode_fields(data);
     let Ok(event) = serde_json::from_slice::<Value>(data) else { return assert!(fields.is_err()) };
-    let _ = read_api_object(&event["data"]["object"], &keys());
+    let _ = decode_api_object(&event["data"]["object"], &keys());
     let fields = fields.expect("it is JSON");
     assert_eq!(Origin::of_event(&event), Origin::of_event(&fields));
-    let payload = stripe::read(event, &keys());
-    let again = stripe::read(fields, &keys());
+    let payload = stripe::decode(event, &keys());
+    let again = stripe::decode(fields, &keys());
     match (payload, again) {
         (Ok(Payload::Stripe(report)), Ok(Payload::Stripe(again))) => {
             assert_eq!(report.state, again.state, "two readings");
@@ -212,7 +212,7 @@ fn stripe_report(report: &Report<StripeObject>) {
 fn wins_whatever_the_order<T: Ranked>(report: &Report<T>) {
     let candidate = |event_id, previous| Candidate {
         event_id,
-        stage: report.stage,
+        change_kind: report.change_kind,
         rank: report.state.its_rank(),
         object: &report.object,
         previous,
@@ -222,7 +222,7 @@ fn wins_whatever_the_order<T: Ranked>(report: &Report<T>) {
     let before =
         Candidate { object: report.previous.as_ref().unwrap_or(&Value::Null), ..candidate("c", None) };
     let ways = [[first, second, before], [before, first, second], [second, before, first]];
-    let winners = ways.map(|way| order::winner(&way).map(|it| (way[it.index].event_id, it.tied)));
+    let winners = ways.map(|way| order::last_report(&way).map(|it| (way[it.index].event_id, it.tied)));
     assert!(winners.iter().all(|it| it.is_some() && *it == winners[0]), "{winners:?}");
 }
 
@@ -245,10 +245,10 @@ impl Ranked for Row {
 /// The change of a row from a Database Webhook.
 pub fn database_change(data: &[u8]) {
     let tables = ActivityTables::default();
-    let Ok(payload) = row::read(data, None, &tables) else { return };
+    let Ok(payload) = row::decode(data, None, &tables) else { return };
     // As it is stored where the door lets it in, else as it is.
     let stored = reduced(data, &tables).unwrap_or_else(|| data.to_vec());
-    match (Ok::<_, DecodeError>(payload), row::read(&stored, None, &tables)) {
+    match (Ok::<_, DecodeError>(payload), row::decode(&stored, None, &tables)) {
         (Ok(Payload::Row(report)), Ok(Payload::Row(again))) => {
             assert_eq!(report.state, again.state, "two readings");
             is_key(&report.subject);
@@ -270,7 +270,7 @@ pub fn database_change(data: &[u8]) {
 
 /// An Auth Hook's call.
 pub fn auth_hook(data: &[u8]) {
-    match (hook::read(data), hook::read(data)) {
+    match (hook::decode(data), hook::decode(data)) {
         (Ok(Payload::Login(login)), Ok(Payload::Login(again))) => is_login(&login, &again),
         (Ok(Payload::User(user)), Ok(Payload::User(again))) => {
             assert_eq!(user, again, "two readings");

@@ -10,7 +10,7 @@ use std::path::Path;
 use fastrand::Rng;
 use memberflow::clock::Clock;
 use memberflow::config::Config;
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use memberflow::ops::fixture;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
@@ -65,7 +65,7 @@ fn elsewhere(event: &Envelope, changes: &Value) -> Envelope {
     for (field, value) in changes.as_object().unwrap() {
         body[field] = value.clone();
     }
-    peek::stripe(serde_json::to_vec(&body).unwrap().into(), NOW).unwrap()
+    parse::stripe(serde_json::to_vec(&body).unwrap().into(), NOW).unwrap()
 }
 
 /// The life of a live member: subscribed, paid.
@@ -197,7 +197,7 @@ async fn state_is_awaited_from_events_that_count_alone() {
             "id": id, "object": "v2.core.event", "type": "v1.invoice.paid", "created": "2026-01-01T00:00:00Z",
             "livemode": is_live, "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"}
         });
-        peek::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
+        parse::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
     };
     let events = [thin("evt_a", true), thin("evt_b", false)];
     for order in [[0, 1], [1, 0]] {

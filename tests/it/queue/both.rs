@@ -43,7 +43,7 @@ async fn accepted_events_of_every_source_reach_the_consumer(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(6);
     for envelope in &sent {
-        setup.accept(envelope.clone()).await;
+        setup.enqueue(envelope.clone()).await;
     }
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
@@ -71,7 +71,7 @@ async fn bodies_and_names_arrive_byte_for_byte(kind: Kind) {
             envelope
         })
         .collect();
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
     drop(consumer);
@@ -82,7 +82,7 @@ async fn many_concurrent_accepts_all_arrive(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(3000);
     let mut consumer = Consuming::begin(&setup.queue);
-    tokio::join!(setup.accept_all(&sent), expect(&mut consumer, &sent));
+    tokio::join!(setup.enqueue_all(&sent), expect(&mut consumer, &sent));
     drop(consumer);
     setup.stop().await;
 }
@@ -90,7 +90,7 @@ async fn many_concurrent_accepts_all_arrive(kind: Kind) {
 async fn a_dropped_batch_comes_again(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(5);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     drop(batch);
@@ -102,7 +102,7 @@ async fn a_dropped_batch_comes_again(kind: Kind) {
 async fn a_requeued_batch_comes_again(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(5);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     batch.requeue().await;
@@ -114,7 +114,7 @@ async fn a_requeued_batch_comes_again(kind: Kind) {
 async fn an_acked_batch_never_comes_again(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(5);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
     expect_nothing(&mut consumer).await;
@@ -129,7 +129,7 @@ async fn batches_settle_each_for_itself(kind: Kind) {
     let setup = Setup::with(kind, |config| config.batch_max_events = 4).await;
     let sent: Vec<_> = (0..12).map(|number| event(Source::Stripe, number)).collect();
     for envelope in &sent {
-        setup.accept(envelope.clone()).await;
+        setup.enqueue(envelope.clone()).await;
     }
     let mut consumer = Consuming::begin(&setup.queue);
     let mut batches = Vec::new();
@@ -156,7 +156,7 @@ async fn batches_settle_each_for_itself(kind: Kind) {
 async fn a_batch_holds_no_more_than_allowed(kind: Kind) {
     let setup = Setup::with(kind, |config| config.batch_max_events = 7).await;
     let sent = events(100);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let mut seen = Vec::new();
     while seen.len() < sent.len() {
@@ -175,7 +175,7 @@ async fn a_lone_event_does_not_wait_for_a_full_batch(kind: Kind) {
     let mut consumer = Consuming::begin(&setup.queue);
     expect_nothing(&mut consumer).await;
     let sent = [event(Source::SupabaseAuth, 1)];
-    tokio::join!(setup.accept(sent[0].clone()), expect(&mut consumer, &sent));
+    tokio::join!(setup.enqueue(sent[0].clone()), expect(&mut consumer, &sent));
     drop(consumer);
     setup.stop().await;
 }
@@ -185,7 +185,7 @@ async fn a_lone_event_waits_for_no_company(kind: Kind) {
     let mut consumer = Consuming::begin(&setup.queue);
     for number in 0..3 {
         let sent = [event(Source::Stripe, number)];
-        tokio::join!(setup.accept(sent[0].clone()), expect(&mut consumer, &sent));
+        tokio::join!(setup.enqueue(sent[0].clone()), expect(&mut consumer, &sent));
     }
     drop(consumer);
     setup.stop().await;
@@ -194,12 +194,12 @@ async fn a_lone_event_waits_for_no_company(kind: Kind) {
 async fn events_behind_a_batch_under_way_share_the_next(kind: Kind) {
     let setup = Setup::with(kind, |config| config.batch_wait = Duration::from_secs(2)).await;
     let mut consumer = Consuming::begin(&setup.queue);
-    setup.accept(event(Source::Stripe, 100)).await;
+    setup.enqueue(event(Source::Stripe, 100)).await;
     let under_way = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     let sent = events(9);
     let (batch, ()) = tokio::join!(timeout(DEADLINE, consumer.next_batch()), async {
         for envelope in &sent {
-            setup.accept(envelope.clone()).await;
+            setup.enqueue(envelope.clone()).await;
         }
     });
     let batch = batch.unwrap().unwrap();
@@ -224,7 +224,7 @@ async fn a_cancelled_wait_loses_nothing(kind: Kind) {
             ack(batch).await;
         }
     };
-    let ((), consumed) = tokio::join!(setup.accept_all(&sent), timeout(DEADLINE, consuming));
+    let ((), consumed) = tokio::join!(setup.enqueue_all(&sent), timeout(DEADLINE, consuming));
     consumed.expect("every event came");
     drop(consumer);
     setup.stop().await;
@@ -235,7 +235,7 @@ async fn two_consumers_share_the_events(kind: Kind) {
     let sent = events(200);
     let mut one = Consuming::begin(&setup.queue);
     let mut other = Consuming::begin(&setup.queue);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut seen = Vec::new();
     let taking = async {
         while seen.len() < sent.len() {
@@ -261,7 +261,7 @@ async fn a_full_batch_is_followed_by_the_rest_at_once(kind: Kind) {
     })
     .await;
     let sent = events(20);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let under_way = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     let (first, rest): (Vec<_>, Vec<_>) =
@@ -276,7 +276,7 @@ async fn a_full_batch_is_followed_by_the_rest_at_once(kind: Kind) {
 async fn what_is_under_way_is_finished_when_stopping(kind: Kind) {
     let setup = Setup::new(kind).await;
     let sent = events(300);
-    let accepting = setup.accept_all(&sent);
+    let accepting = setup.enqueue_all(&sent);
     let stopping = async { setup.lifecycle.stopping.cancel() };
     tokio::join!(accepting, stopping);
     let mut consumer = Consuming::begin(&setup.queue);
@@ -284,13 +284,14 @@ async fn what_is_under_way_is_finished_when_stopping(kind: Kind) {
     assert!(refused.is_none());
     drop(consumer);
     // Once the grace is over, no event is said to be durable any more.
-    eventually("accept refuses", async || setup.queue.accept(event(Source::Stripe, 1)).await.is_err()).await;
+    eventually("enqueue refuses", async || setup.queue.enqueue(event(Source::Stripe, 1)).await.is_err())
+        .await;
     setup.stop().await;
 }
 
 async fn internal_events_are_refused(kind: Kind) {
     let setup = Setup::new(kind).await;
-    let refused = setup.queue.accept(event(Source::Internal, 1)).await;
+    let refused = setup.queue.enqueue(event(Source::Internal, 1)).await;
     assert!(refused.is_err(), "internal events are applied at once");
     assert_eq!(setup.pending().await, 0);
     setup.stop().await;

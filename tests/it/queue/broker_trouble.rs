@@ -28,7 +28,7 @@ async fn unreachable_broker_events_come_from_postgres() {
     let setup =
         Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;
     let sent = events(700);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     assert_eq!(setup.pending().await, 700);
     let said = setup.broker_state().unwrap_err();
     assert!(said.contains("not connected to the broker"), "{said}");
@@ -50,7 +50,7 @@ async fn breaking_connections_lose_no_event() {
     let mut consumer = Consuming::begin(&setup.queue);
     let accepting = async {
         for (round, some) in sent.chunks(12).enumerate() {
-            setup.accept_all(some).await;
+            setup.enqueue_all(some).await;
             sleep(Duration::from_millis(50)).await;
             // From "before anything is declared" to "in the middle of everything".
             if round % (3 + round % 7) == 0 {
@@ -69,14 +69,14 @@ async fn silent_broker_falls_back_and_recovers() {
     let setup = behind(&proxy).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let sent = events(90);
-    setup.accept_all(&sent[..30]).await;
+    setup.enqueue_all(&sent[..30]).await;
     expect(&mut consumer, &sent[..30]).await;
 
     proxy.set(Mode::Stall);
-    setup.accept_all(&sent[30..60]).await;
+    setup.enqueue_all(&sent[30..60]).await;
     assert!(setup.pending().await >= 30, "nobody else could have taken them");
     eventually("the silence is noticed", async || setup.broker_state().is_err()).await;
-    setup.accept_all(&sent[60..]).await;
+    setup.enqueue_all(&sent[60..]).await;
 
     proxy.set(Mode::Pass);
     expect(&mut consumer, &sent[30..]).await;
@@ -103,7 +103,7 @@ async fn mute_peer_does_not_block() {
         })
     })
     .await;
-    setup.accept(event(Source::Stripe, 1)).await;
+    setup.enqueue(event(Source::Stripe, 1)).await;
     assert_eq!(setup.pending().await, 1);
     proxy.set(Mode::Pass);
     eventually("the broker is well", async || setup.broker_state().is_ok()).await;
@@ -121,7 +121,7 @@ fn connection_frame(method: u16, arguments: &[u8]) -> Vec<u8> {
 async fn blocked_broker_falls_back_at_once() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
-    setup.accept(event(Source::Stripe, 0)).await;
+    setup.enqueue(event(Source::Stripe, 0)).await;
     assert_eq!(setup.pending().await, 0, "the broker had it");
 
     proxy.send_to_clients(connection_frame(60, b"\x06no mem"));
@@ -129,7 +129,7 @@ async fn blocked_broker_falls_back_at_once() {
         .await;
     let sent = events(20);
     let before = Instant::now();
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     assert_eq!(setup.pending().await, 20);
     assert!(before.elapsed() < DEADLINE / 2, "nothing waited for the broker");
 
@@ -147,7 +147,7 @@ async fn batch_of_lost_connection_is_redelivered() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     let sent = events(30);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     proxy.cut();

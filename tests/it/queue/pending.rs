@@ -39,12 +39,12 @@ async fn insert_by_hand(setup: &Setup) {
 async fn repeated_event_is_stored_once() {
     let setup = Setup::new(Kind::Postgres).await;
     let sent = event(Source::Stripe, 1);
-    setup.accept_all(&[sent.clone(), sent.clone(), sent.clone()]).await;
-    setup.accept(sent.clone()).await;
+    setup.enqueue_all(&[sent.clone(), sent.clone(), sent.clone()]).await;
+    setup.enqueue(sent.clone()).await;
     assert_eq!(setup.pending().await, 1);
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, std::slice::from_ref(&sent)).await;
-    setup.accept(sent).await;
+    setup.enqueue(sent).await;
     expect_nothing(&mut consumer).await;
     drop(consumer);
     setup.stop().await;
@@ -54,13 +54,13 @@ async fn repeated_event_is_stored_once() {
 async fn redelivered_dead_letter_is_retried() {
     let setup = Setup::new(Kind::Postgres).await;
     let sent = event(Source::Stripe, 1);
-    setup.accept(sent.clone()).await;
+    setup.enqueue(sent.clone()).await;
     let dead_letter =
         "update ingest.events set state = 'dead', reason = 'a reason', attempts = 5, next_attempt_at = null";
     sqlx::query(dead_letter).execute(&setup.database.pool).await.unwrap();
     let mut consumer = Consuming::begin(&setup.queue);
     expect_nothing(&mut consumer).await;
-    setup.accept(sent.clone()).await;
+    setup.enqueue(sent.clone()).await;
     expect(&mut consumer, &[sent]).await;
     drop(consumer);
     setup.stop().await;
@@ -74,7 +74,7 @@ async fn refused_event_does_not_affect_others() {
     // Before the first year that timestamptz can hold.
     let ancient = Date::from_calendar_date(-9000, Month::January, 1).unwrap();
     bad.occurred_at = OffsetDateTime::new_utc(ancient, Time::MIDNIGHT);
-    let (refused, ()) = tokio::join!(setup.queue.accept(bad), setup.accept_all(&good));
+    let (refused, ()) = tokio::join!(setup.queue.enqueue(bad), setup.enqueue_all(&good));
     assert!(refused.is_err(), "{refused:?}");
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &good).await;
@@ -88,7 +88,7 @@ async fn nul_in_a_name_becomes_replacement_character() {
     let mut sent = event(Source::Stripe, 1);
     sent.event_id = "evt\0_1".to_owned();
     sent.body = "{\"a\":\"\0\"}".into();
-    setup.accept(sent.clone()).await;
+    setup.enqueue(sent.clone()).await;
     sent.event_id = "evt\u{fffd}_1".to_owned();
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &[sent]).await;
@@ -100,7 +100,7 @@ async fn nul_in_a_name_becomes_replacement_character() {
 async fn no_broker_and_no_database_is_not_durable() {
     let setup = Setup::new(Kind::Postgres).await;
     sqlx::query("alter view ingest.events rename to gone").execute(&setup.database.pool).await.unwrap();
-    let refused = setup.queue.accept(event(Source::Stripe, 1)).await.unwrap_err();
+    let refused = setup.queue.enqueue(event(Source::Stripe, 1)).await.unwrap_err();
     assert!(refused.to_string().contains("could not be made durable"), "{refused}");
     setup.stop().await;
 }

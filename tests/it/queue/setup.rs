@@ -62,13 +62,13 @@ impl Setup {
         Self { queue, lifecycle, database, broker }
     }
 
-    pub async fn accept(&self, envelope: Envelope) {
-        timeout(DEADLINE, self.queue.accept(envelope)).await.expect("accept answers").expect("accepted");
+    pub async fn enqueue(&self, envelope: Envelope) {
+        timeout(DEADLINE, self.queue.enqueue(envelope)).await.expect("enqueue answers").expect("enqueued");
     }
 
-    /// Accepts all of them at once.
-    pub async fn accept_all(&self, envelopes: &[Envelope]) {
-        futures_util::future::join_all(envelopes.iter().map(|envelope| self.accept(envelope.clone()))).await;
+    /// Enqueues all of them at once.
+    pub async fn enqueue_all(&self, envelopes: &[Envelope]) {
+        futures_util::future::join_all(envelopes.iter().map(|envelope| self.enqueue(envelope.clone()))).await;
     }
 
     /// Pending events.

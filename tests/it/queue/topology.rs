@@ -17,7 +17,7 @@ async fn unroutable_event_redeclares_the_queue() {
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
 
     let sent: Vec<_> = (0..50).map(|number| event(Source::Stripe, number)).collect();
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     assert!(setup.pending().await > 0, "at least the first message was unroutable");
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
@@ -34,12 +34,12 @@ async fn a_removed_binding_comes_back() {
     let key = "supabase.auth";
     channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await.unwrap();
 
-    setup.accept(event(Source::SupabaseAuth, 1)).await;
+    setup.enqueue(event(Source::SupabaseAuth, 1)).await;
     assert_eq!(setup.pending().await, 1);
     let tries = std::cell::Cell::new(1);
     eventually("an event goes to the broker again", async || {
         let before = setup.pending().await;
-        setup.accept(event(Source::SupabaseAuth, tries.replace(tries.get() + 1) + 1)).await;
+        setup.enqueue(event(Source::SupabaseAuth, tries.replace(tries.get() + 1) + 1)).await;
         setup.pending().await == before
     })
     .await;
@@ -56,13 +56,13 @@ async fn consumer_of_deleted_queue_resubscribes() {
     let setup = Setup::new(Kind::RabbitMq).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let first = [event(Source::Stripe, 1)];
-    setup.accept(first[0].clone()).await;
+    setup.enqueue(first[0].clone()).await;
     expect(&mut consumer, &first).await;
     let (connection, channel) = setup.broker.channel().await;
     let queue = setup.broker.name("stripe");
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
     let second = [event(Source::Stripe, 2)];
-    setup.accept(second[0].clone()).await;
+    setup.enqueue(second[0].clone()).await;
     expect(&mut consumer, &second).await;
     connection.close(200, "done".into()).await.unwrap();
     drop(consumer);
@@ -83,7 +83,7 @@ async fn unreadable_message_is_dead_lettered() {
         .await
         .unwrap();
     let sent = events(10);
-    setup.accept_all(&sent).await;
+    setup.enqueue_all(&sent).await;
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
     expect_nothing(&mut consumer).await;
@@ -140,7 +140,7 @@ async fn queue_with_other_properties_is_explained() {
         said.contains(&format!("rabbitmqctl delete_queue {queue}"))
     })
     .await;
-    setup.accept(event(Source::Stripe, 1)).await;
+    setup.enqueue(event(Source::Stripe, 1)).await;
     assert_eq!(setup.pending().await, 1);
 
     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();

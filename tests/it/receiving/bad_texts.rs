@@ -20,7 +20,7 @@ pub(super) fn headers(input: &str, path: &str, body: &[u8]) -> Headers {
     let signed: &[u8] = if input == "signature of another body" { b"Body=another" } else { body };
     let base = if input == "signature for another address" { "https://example.org" } else { PUBLIC_URL };
     let url = format!("{base}{path}");
-    let form = Parameters::of_form(signed).unwrap_or_default();
+    let form = Parameters::from_form(signed).unwrap_or_default();
     let content = match input {
         "GET" => twilio::Content::None,
         _ if path.contains(twilio::BODY_HASH) || input.starts_with("JSON") => twilio::Content::Body(signed),

@@ -1,6 +1,6 @@
 //! Planted drift on either side is found and fixed exactly.
 
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn dispute(status: &str) -> Value {
 fn thin(id: &str, kind: &str, object: &str) -> Envelope {
     let event = json!({"id": id, "object": "v2.core.event", "type": kind, "created": "2026-11-19T12:00:00.500Z",
         "related_object": {"id": object, "type": "invoice", "url": "/v1/invoices"}});
-    peek::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
+    parse::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
 }
 
 async fn rebuilds_to_the_same(app: &TestApp) {

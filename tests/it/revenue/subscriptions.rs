@@ -1,7 +1,7 @@
 //! Subscriptions in the CRM, and MRR before tax: in every order of events, everything twice, and after a
 //! rebuild.
 
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use memberflow::ops::ledger::{self, About};
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
@@ -86,7 +86,7 @@ impl Scenario {
         let body = event.to_string();
         let body = body.replace(lower, &format!("{lower}{number}x"));
         let body = body.replace(&upper, &format!("{upper}{number}X"));
-        peek::stripe(body.into(), NOW).unwrap()
+        parse::stripe(body.into(), NOW).unwrap()
     }
 }
 

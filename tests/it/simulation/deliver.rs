@@ -106,7 +106,9 @@ impl Harness {
             crowds.push(events.split_off(events.len() - size));
         }
         let consumers = join_all((0..2).map(|_| self.consume(queue, &left, &done)));
-        timeout(DEADLINE, join(accept(queue, crowds), consumers)).await.expect("all that is accepted comes");
+        timeout(DEADLINE, join(enqueue_all(queue, crowds), consumers))
+            .await
+            .expect("all that is enqueued comes");
     }
 
     /// Takes batches until none of the `left` events is, whoever settled the last.
@@ -140,9 +142,9 @@ pub fn spread(histories: &[&History], rng: &mut Rng) -> Vec<Vec<Envelope>> {
     phases
 }
 
-async fn accept(queue: &Queue, crowds: Vec<Vec<Envelope>>) {
+async fn enqueue_all(queue: &Queue, crowds: Vec<Vec<Envelope>>) {
     for population in crowds {
-        let accepted = join_all(population.into_iter().map(|event| queue.accept(event))).await;
-        accepted.into_iter().for_each(|one| one.unwrap());
+        let enqueued = join_all(population.into_iter().map(|event| queue.enqueue(event))).await;
+        enqueued.into_iter().for_each(|one| one.unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! Events of the other mode and of a connected account at the same time, for objects with the same ids and
 //! others. None of them count here.
 
-use memberflow::envelope::{Envelope, Source, peek};
+use memberflow::envelope::{Envelope, Source, parse};
 use memberflow::project::stripe::{Admission, StripeMode};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Simulation {
         }
         let mut body: Value = serde_json::from_str(&text).unwrap();
         body["id"] = json!(format!("evt_{:012x}L{:04x}", self.elsewhere.u64(..1 << 48), self.number));
-        let envelope = peek::stripe(bytes(&body), moment(NOW)).unwrap();
+        let envelope = parse::stripe(bytes(&body), moment(NOW)).unwrap();
         self.emitted.push(Emitted { envelope, phase: 0 });
     }
 }
@@ -43,7 +43,7 @@ impl Simulation {
 /// Whether this happened in the simulation's own account and mode.
 pub fn happened_here(envelope: &Envelope) -> bool {
     let here = Admission { mode: StripeMode::Test, account: None };
-    let origin = || peek::stripe_with_origin(envelope.body.clone(), envelope.received_at).unwrap().1;
+    let origin = || parse::stripe_with_origin(envelope.body.clone(), envelope.received_at).unwrap().1;
     envelope.source != Source::Stripe || here.check(&origin()).is_ok()
 }
 

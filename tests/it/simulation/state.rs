@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -231,7 +231,7 @@ impl Simulation {
             self.thin.push((object.to_owned(), self.now));
         }
         self.happens_elsewhere(&body);
-        self.keep(peek::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
+        self.keep(parse::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
     }
 
     pub fn stripe_event(&mut self, kind: &str, object: &Value, previous: Option<&Value>) {
@@ -244,13 +244,13 @@ impl Simulation {
             "data": data, "livemode": false, "pending_webhooks": self.rng.u32(1..4),
             "request": { "id": null, "idempotency_key": null }, "type": kind });
         self.happens_elsewhere(&body);
-        self.keep(peek::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
+        self.keep(parse::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
     }
 
     /// An Auth Hook's call as it is sent. What is kept of it names too little to be sent again.
     pub fn auth_hook(&mut self, body: &Value) {
         let body = bytes(body);
-        let envelope = peek::auth_hook(body.clone(), moment(NOW)).unwrap().envelope;
+        let envelope = parse::auth_hook(body.clone(), moment(NOW)).unwrap().envelope;
         self.keep(Envelope { body, ..envelope }, 0);
     }
 
@@ -265,7 +265,7 @@ impl Simulation {
         let body = json!({ "type": kind, "schema": schema, "table": table, "record": record,
             "old_record": old_record });
         let id = self.uuid().to_string();
-        self.keep(peek::database(&id, moment(self.now), bytes(&body), moment(NOW)).unwrap(), phase);
+        self.keep(parse::database(&id, moment(self.now), bytes(&body), moment(NOW)).unwrap(), phase);
     }
 
     fn keep(&mut self, envelope: Envelope, phase: usize) {

@@ -247,6 +247,6 @@ impl Simulation {
 }
 
 fn envelope(form: Map<String, Value>, at: i64) -> Envelope {
-    let parameters = Parameters::of_json(Value::Object(form).to_string().as_bytes()).unwrap();
+    let parameters = Parameters::from_json(Value::Object(form).to_string().as_bytes()).unwrap();
     twilio::event(parameters, moment(at)).unwrap().envelope
 }

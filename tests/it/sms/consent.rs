@@ -185,7 +185,7 @@ fn listed(message: u32, number: &str, body: &str) -> Envelope {
         "sid": sid(message), "account_sid": TWILIO_ACCOUNT, "direction": "inbound", "status": "received",
         "from": number, "to": OURS, "body": body, "date_created": at, "date_updated": at,
     });
-    twilio::listed(&shown, &[], begin() + Duration::seconds(60)).unwrap().envelope
+    twilio::from_api(&shown, &[], begin() + Duration::seconds(60)).unwrap().envelope
 }
 
 /// What may be reported of one message, whichever report comes first.

@@ -34,7 +34,7 @@ fn event_of(account: &str, message: u32, second: i64, parameters: &[(&str, &str)
         parameters.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
     object.insert("MessageSid".to_owned(), sid.into());
     object.insert("AccountSid".to_owned(), account.into());
-    let parameters = Parameters::of_json(Value::Object(object).to_string().as_bytes()).unwrap();
+    let parameters = Parameters::from_json(Value::Object(object).to_string().as_bytes()).unwrap();
     twilio::event(parameters, begin() + Duration::seconds(second)).unwrap().envelope
 }
 

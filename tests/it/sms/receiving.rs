@@ -23,7 +23,7 @@ fn form(pairs: &[(&str, &str)]) -> Parameters {
     let all = [&[("MessageSid", sid.as_str()), ("AccountSid", TWILIO_ACCOUNT)], pairs].concat();
     let object: serde_json::Map<String, Value> =
         all.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
-    Parameters::of_json(Value::Object(object).to_string().as_bytes()).unwrap()
+    Parameters::from_json(Value::Object(object).to_string().as_bytes()).unwrap()
 }
 
 /// A form as Twilio posts it, signed by the first of `list` for `base`.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use memberflow::clock::Clock;
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use memberflow::store::{Applied, Store, StoreSettings};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -88,7 +88,7 @@ pub fn stripe(id: &str, kind: &str, second: i64, object: Value) -> Envelope {
         "id": id, "object": "event", "type": kind, "created": BEGIN + second, "livemode": false,
         "api_version": "2025-09-30.clover", "data": {"object": object}
     });
-    peek::stripe(bytes(&event), NOW).unwrap()
+    parse::stripe(bytes(&event), NOW).unwrap()
 }
 
 /// A monthly subscription at 10.00 USD, `price_pro`.
@@ -127,7 +127,7 @@ pub fn row(id: &str, operation: &str, table: &str, record: Value, old_record: Va
     let call = json!({
         "type": operation, "schema": schema, "table": table, "record": record, "old_record": old_record
     });
-    peek::database(id, NOW, bytes(&call), NOW).unwrap()
+    parse::database(id, NOW, bytes(&call), NOW).unwrap()
 }
 
 fn bytes(value: &Value) -> Bytes {

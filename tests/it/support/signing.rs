@@ -47,7 +47,7 @@ impl Keys<'_> {
 /// The form that Twilio would post of an event whose parameters are JSON here, signed for the public address.
 fn form(request: RequestBuilder, body: &[u8]) -> RequestBuilder {
     let tokens = TwilioTokens::new(&split_twilio(TWILIO_TOKENS)).unwrap().unwrap();
-    let parameters = Parameters::of_json(body).unwrap();
+    let parameters = Parameters::from_json(body).unwrap();
     let url = request.try_clone().unwrap().build().unwrap().url().clone();
     let signed = format!("{PUBLIC_URL}{}", url.path());
     request

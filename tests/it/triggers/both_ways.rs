@@ -1,6 +1,6 @@
 //! A change reported by hook, webhook and trigger counts once, in any order.
 
-use memberflow::envelope::{Envelope, peek};
+use memberflow::envelope::{Envelope, parse};
 use memberflow::project::supabase::ActivityTables;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn login_by_hook_webhook_and_trigger_counts_once() {
         "metadata": {"uuid": "u1", "time": "2026-01-02T03:04:06Z", "name": "customize-access-token"},
         "user_id": ANN, "authentication_method": "password", "claims": {"session_id": ID, "sub": ANN}
     });
-    events.push(peek::auth_hook(hook.to_string().into(), NOW).unwrap().envelope);
+    events.push(parse::auth_hook(hook.to_string().into(), NOW).unwrap().envelope);
     let ends = always(&app, &events).await;
     assert_eq!(ends[0]["logins"], 1);
     let last = app.rows("select last_login_at from public.user_activity_metrics").await;

@@ -55,7 +55,7 @@ pub(in crate::console) async fn send(
     let verifier = sessions::random();
     match supabase.send_link(console.pool(), &email, &verifier, console.now()).await {
         Ok(()) => {}
-        Err(SignInError::Refused(reason)) => console.0.rejects.add(reason).await,
+        Err(SignInError::Refused(reason)) => console.0.auth_failures.record_and_throttle(reason).await,
         Err(error) => return sign_in::refuse(&console, error, HOME).await,
     }
     let mut response = page(&EmailSent { frame: Frame::bare("Sign in"), email: &email });
@@ -102,7 +102,7 @@ pub(in crate::console) async fn redeem(
     let Form(Link { link, code }) = fields?;
     let supabase = console.supabase()?;
     let Some(verifier) = cookie_named(&headers, COOKIE_NAME) else {
-        console.0.rejects.add("console-email-link-elsewhere").await;
+        console.0.auth_failures.record_and_throttle("console-email-link-elsewhere").await;
         let link = EmailLink { frame: Frame::bare("Sign in"), code: link, is_here: false };
         return Ok(page_with(StatusCode::UNAUTHORIZED, &link));
     };

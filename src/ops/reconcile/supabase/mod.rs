@@ -27,7 +27,7 @@ use crate::ops::progress::Progress;
 use crate::project::supabase::ActivityTables;
 use crate::store::audit::Act;
 use crate::store::backfill::owner_counts::{self, OwnerCount};
-use crate::store::{Store, StoreError, reading};
+use crate::store::{Store, StoreError, begin_read_only};
 
 /// Compares and, if `fix`, derives differing rows again. `show` gets each field that differs.
 ///
@@ -134,7 +134,7 @@ async fn compare(
 ) -> Result<Compared, StoreError> {
     let mut compared = Compared::default();
     // One snapshot for all: what is applied meanwhile is no difference.
-    let mut tx = reading(store.pool()).await?;
+    let mut tx = begin_read_only(store.pool()).await?;
     let tables = &store.settings().decoding.tables;
     let fixed = leads::checks().into_iter().chain(members::checks(tables)).chain([
         campaigns::check(),

@@ -244,8 +244,8 @@ impl<S: FnMut(&DriftedMessage)> Scan<'_, S> {
     fn decode(&self, message: &Value, media: &[Media]) -> Option<ListedMessage> {
         let media: Vec<(String, String)> =
             media.iter().map(|file| (file.url.clone(), file.kind.clone())).collect();
-        let event = envelope::listed(message, &media, self.store.now()).ok()?.envelope;
-        let Payload::Sms(report) = twilio::read(&event).ok()? else { return None };
+        let event = envelope::from_api(message, &media, self.store.now()).ok()?.envelope;
+        let Payload::Sms(report) = twilio::decode(&event).ok()? else { return None };
         Some(ListedMessage { sid: report.sid, message: report.message, event })
     }
 }

@@ -10,7 +10,7 @@ fn earliest_address_of_a_confirmed_user_matches() {
     let none = given("none@x.org", 1);
     let (early, late) = (given("b@x.org", 2), given("a@x.org", 3));
     assert_eq!(by_addresses(&[late.clone(), none.clone(), early.clone()]), Some(PRESENT_B));
-    let same_second = Address { given_at: early.given_at, ..late.clone() };
+    let same_second = Address { reported_at: early.reported_at, ..late.clone() };
     assert_eq!(by_addresses(&[early.clone(), same_second.clone()]), Some(PRESENT_A), "the address decides");
     let was_there = Address { place: 1, ..early };
     assert_eq!(by_addresses(&[was_there, same_second]), Some(PRESENT_B), "it was there before");

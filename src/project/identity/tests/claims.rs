@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::texts;
 use crate::project::identity::{AddressRole, Strength, addresses, claims};
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::stripe::{Charge, Checkout, Customer, StripeObject, Subscription};
 
 /// Customer, strength, users.
@@ -13,8 +13,8 @@ fn reported(object: &StripeObject) -> Vec<(String, Strength, Vec<String>)> {
 }
 
 /// Customer, role, address, place.
-fn gives(object: &StripeObject, stage: Stage) -> Vec<(String, AddressRole, String, i16)> {
-    let given = addresses(object, OffsetDateTime::UNIX_EPOCH, stage).into_iter();
+fn gives(object: &StripeObject, change_kind: ChangeKind) -> Vec<(String, AddressRole, String, i16)> {
+    let given = addresses(object, OffsetDateTime::UNIX_EPOCH, change_kind).into_iter();
     given.map(|it| (it.customer, it.role, it.email, it.place)).collect()
 }
 
@@ -32,8 +32,8 @@ fn customer_names_a_user_and_its_addresses() {
     assert_eq!(reported(&object), [("cus_1".to_owned(), Strength::Metadata, texts(&["u1", "u2"]))]);
     assert!(claims(&object).iter().all(|claim| claim.object_created == 7 && claim.object_id == "cus_1"));
     let given = |email: &str, place| ("cus_1".to_owned(), AddressRole::Given, email.to_owned(), place);
-    assert_eq!(gives(&object, Stage::Updated), [given("old@x.org", 1), given("ada@x.org", 2)]);
-    assert_eq!(gives(&object, Stage::Created), [given("old@x.org", 1), given("ada@x.org", 0)]);
+    assert_eq!(gives(&object, ChangeKind::Updated), [given("old@x.org", 1), given("ada@x.org", 2)]);
+    assert_eq!(gives(&object, ChangeKind::Created), [given("old@x.org", 1), given("ada@x.org", 0)]);
 }
 
 #[test]
@@ -71,12 +71,15 @@ fn settled_checkout_claims_for_customer_or_payment() {
     let email = |customer: &str, role| vec![(customer.to_owned(), role, "ada@x.org".to_owned(), 2)];
     let object = |it: &Checkout| StripeObject::Checkout(it.clone());
     assert_eq!(reported(&object(&checkout)), explicit("cus_1"));
-    assert_eq!(gives(&object(&checkout), Stage::Updated), email("cus_1", AddressRole::Checkout));
+    assert_eq!(gives(&object(&checkout), ChangeKind::Updated), email("cus_1", AddressRole::Checkout));
     checkout.customer = None;
     assert_eq!(reported(&object(&checkout)), explicit("pi_1"));
-    assert_eq!(gives(&object(&checkout), Stage::Updated), email("pi_1", AddressRole::Given));
+    assert_eq!(gives(&object(&checkout), ChangeKind::Updated), email("pi_1", AddressRole::Given));
     checkout.is_settled = false;
-    assert_eq!((reported(&object(&checkout)), gives(&object(&checkout), Stage::Updated)), (vec![], vec![]));
+    assert_eq!(
+        (reported(&object(&checkout)), gives(&object(&checkout), ChangeKind::Updated)),
+        (vec![], vec![])
+    );
     (checkout.is_settled, checkout.payment_intent) = (true, None);
     assert_eq!(reported(&object(&checkout)), []);
     assert_eq!(reported(&StripeObject::Charge(Charge::default())), []);

@@ -20,7 +20,7 @@ fn known(user: Uuid) -> UserState {
     match user {
         PRESENT_A | PRESENT_B => UserState::Present,
         DELETED => UserState::Deleted,
-        _ => UserState::Never,
+        _ => UserState::NeverSeen,
     }
 }
 
@@ -52,7 +52,7 @@ fn given(email: &str, second: i64) -> Address {
         email: email.to_owned(),
         role: AddressRole::Given,
         user_id: None,
-        given_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
+        reported_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
         place: 2,
     }
 }

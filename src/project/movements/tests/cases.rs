@@ -88,7 +88,7 @@ fn single_subscription_lifecycle() {
         &["0 new +2900 2900 a_0", "3 churn -2900 0 a_3"],
     );
     check(
-        "a status nobody knows leaves the one before it in force",
+        "a status nobody knows leaves the one before it effective",
         vec![
             on(0, sub("active", 2900)),
             on(1, sub("on_holiday", 4900)),
@@ -263,7 +263,7 @@ fn without_price_invoices_count_from_creation() {
 }
 
 #[test]
-fn reports_ahead_of_our_clock_are_in_force() {
+fn reports_ahead_of_our_clock_are_effective() {
     let ends = until(half_off("di_1"), T + 3 * DAY);
     let half = || with(sub("active", 2000), [ends.clone()]);
     let versions = vec![on(0, half()), on(5, half())];

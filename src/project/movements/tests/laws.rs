@@ -132,7 +132,7 @@ fn sums(movements: &[Movement]) -> BTreeMap<String, i64> {
 
 /// The versions that a part of the ledger is computed from: for each object the final version before `since`,
 /// else the last one with a known status, and all later ones.
-fn in_force(versions: &[Version], since: i64) -> Vec<Version> {
+fn effective_versions(versions: &[Version], since: i64) -> Vec<Version> {
     let has_known_status = |it: &Version| match &it.state {
         StripeObject::Subscription(it) => it.has_known_status(),
         _ => true,
@@ -193,13 +193,13 @@ proptest! {
         let since = T + day * DAY;
         let (before, whole): (Vec<_>, Vec<_>) =
             all(versions.clone(), DAYS).into_iter().partition(|movement| movement.effective_at < since);
-        let seen = before.into_iter().map(|movement| movement.currency).collect();
-        let history = History { versions, seen };
+        let prior_currencies = before.into_iter().map(|movement| movement.currency).collect();
+        let history = History { versions, prior_currencies };
         prop_assert_eq!(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY), whole);
     }
 
     /// Whatever becomes known, late or in order: movements before its second stay, and the rest is recomputed
-    /// from what is in force there.
+    /// from what is effective there.
     #[test]
     fn incremental_ledger_equals_full_ledger(
         versions in any_versions(),
@@ -211,8 +211,8 @@ proptest! {
         known.push(change.clone());
         let since = matters_since(&change, &known);
         let mut ledger: Vec<Movement> = believed.into_iter().filter(|it| it.effective_at < since).collect();
-        let seen = ledger.iter().map(|it| it.currency.clone()).collect();
-        let history = History { versions: in_force(&known, since), seen };
+        let prior_currencies = ledger.iter().map(|it| it.currency.clone()).collect();
+        let history = History { versions: effective_versions(&known, since), prior_currencies };
         ledger.extend(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY));
         prop_assert_eq!(ledger, all(known, DAYS));
     }

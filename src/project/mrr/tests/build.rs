@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::project::mrr::Catalogue;
 use crate::project::stripe::{
-    Coupon, Discount, InvoiceLine, Item, Price, Subscription, TaxRate, Tier, TransformQuantity,
+    Coupon, Discount, InvoiceLine, Item, Price, PriceTier, Subscription, TaxRate, TransformQuantity,
 };
 
 /// 2026-03-01 00:00 UTC
@@ -49,7 +49,7 @@ pub fn metered() -> Item {
 
 /// `tiers`: the last unit of each, its unit amount and its flat amount.
 pub fn tiered(mode: &str, tiers: &[(Option<u64>, &str, Option<&str>)]) -> Price {
-    let tiers = tiers.iter().map(|(up_to, unit, flat)| Tier {
+    let tiers = tiers.iter().map(|(up_to, unit, flat)| PriceTier {
         up_to: *up_to,
         unit_amount: Some((*unit).to_owned()),
         flat_amount: flat.map(str::to_owned),

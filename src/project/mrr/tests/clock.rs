@@ -2,7 +2,7 @@
 
 use super::build::*;
 use crate::project::mrr::{
-    Catalogue, awaited_coupon, customer_discounts, dependencies, needs_lines, of_subscription,
+    Catalogue, coupon_without_terms, customer_discounts, dependencies, needs_lines, of_subscription,
 };
 use crate::project::stripe::{Customer, Discount, Item, Price, Subscription};
 
@@ -85,9 +85,9 @@ fn invoice_lines_are_needed_without_price() {
 
 #[test]
 fn discount_by_id_may_depend_on_its_coupon() {
-    assert_eq!(awaited_coupon(&by_coupon_id("spring")), Some("spring"));
-    assert_eq!(awaited_coupon(&percent("10", "forever")), None);
-    assert_eq!(awaited_coupon(&by_id("di_1")), None);
+    assert_eq!(coupon_without_terms(&by_coupon_id("spring")), Some("spring"));
+    assert_eq!(coupon_without_terms(&percent("10", "forever")), None);
+    assert_eq!(coupon_without_terms(&by_id("di_1")), None);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::build::*;
 use crate::project::mrr::{Catalogue, dependencies, of_subscription};
 use crate::project::stripe::{
-    AMOUNT_MAX, Coupon, Discount, InvoiceLine, Item, Price, Subscription, TaxRate, Tier, TransformQuantity,
+    AMOUNT_MAX, Coupon, Discount, InvoiceLine, Item, Price, PriceTier, Subscription, TaxRate,
+    TransformQuantity,
 };
 
 fn minor(subscription: &Subscription) -> i64 {
@@ -43,8 +44,8 @@ prop_compose! {
         up_to in option::of(wild_count()),
         unit_amount in option::of(wild_decimal()),
         flat_amount in option::of(wild_decimal()),
-    ) -> Tier {
-        Tier { up_to, unit_amount, flat_amount }
+    ) -> PriceTier {
+        PriceTier { up_to, unit_amount, flat_amount }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{O, charge, invoice_payment, linked_in_every_way, only, paid_invoice, refund, text};
 use crate::project::payments::resolve;
-use crate::project::stripe::{Charge, FailedAttempt, Invoice, InvoicePayment, Paid};
+use crate::project::stripe::{Charge, FailedAttempt, Invoice, InvoicePayment, PaymentRef};
 
 #[test]
 fn linked_invoice_and_charge_are_one_row() {
@@ -88,7 +88,7 @@ fn unpaid_invoice_has_no_payment_intent() {
 #[test]
 fn named_payment_counts_only_if_invoice_was_paid() {
     for (succeeded, expected) in [(false, None), (true, Some("pi_1"))] {
-        let named = Paid { intent: text("pi_1"), charge: None, succeeded };
+        let named = PaymentRef { intent: text("pi_1"), charge: None, succeeded };
         let invoice = Invoice { payments: [named].into(), ..paid_invoice("in_1") };
         assert_eq!(only(&[O::Invoice(invoice)]).payment_intent.as_deref(), expected);
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
+use crate::project::stripe::field::{amount, boolean, currency, customer, id, list, text, time};
 
 /// A charge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub struct BalanceTransaction {
 /// A charge, as an event of `event_type` that was created `at` shows it.
 pub fn charge(value: &Value, event_type: &str, at: Option<i64>) -> Option<Charge> {
     let total = amount(&value["amount"]).unwrap_or_default();
-    let captured = flag(&value["captured"]);
+    let captured = boolean(&value["captured"]);
     let amount_refunded = amount(&value["amount_refunded"]).unwrap_or_default();
     let stated = amount(&value["amount_captured"]);
     // Until 2020 there was no captured amount, but the capture event showed the rest as refunded.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::discount::{Discount, discount};
-use crate::project::stripe::field::{customer as customer_id, flag, id, text, time, user_ids};
+use crate::project::stripe::field::{boolean, customer as customer_id, id, text, time, user_ids};
 
 /// A customer. Deleted ones keep their history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub fn customer(value: &Value, user_id_keys: &[String]) -> Option<Customer> {
         created: time(&value["created"]).unwrap_or_default(),
         email: text(&value["email"]),
         user_ids: user_ids(value, user_id_keys),
-        deleted: flag(&value["deleted"]),
+        deleted: boolean(&value["deleted"]),
         discount: discount(&value["discount"]),
         previous_email: None,
     })

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::field::{amount, count, currency, customer, decimal, flag, id, list, text, time};
+use crate::project::stripe::field::{
+    amount, boolean, count, currency, customer, decimal, id, list, text, time,
+};
 
 /// The most discounts read of one subscription or item: Stripe's own limit.
 const DISCOUNTS_MAX: usize = 20;
@@ -88,7 +90,7 @@ pub fn discount(value: &Value) -> Option<Discount> {
         coupon: source.is_object().then(|| coupon(source)).flatten(),
         start: time(&value["start"]),
         end: time(&value["end"]),
-        deleted: flag(&value["deleted"]),
+        deleted: boolean(&value["deleted"]),
     })
 }
 

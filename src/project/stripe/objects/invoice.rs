@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
+use crate::project::stripe::field::{amount, boolean, currency, customer, id, list, text, time};
 
 /// An invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Invoice {
     /// Old versions only.
     pub charge: Option<String>,
     /// The payments that paid it, or tried to, from all events about it.
-    pub payments: BTreeSet<Paid>,
+    pub payments: BTreeSet<PaymentRef>,
     pub billing_reason: Option<String>,
     pub number: Option<String>,
     /// The amount of each subscription item in its latest period, without prorations: for prices with unknown
@@ -55,10 +55,10 @@ pub struct FailedAttempt {
     pub amount_paid: i64,
 }
 
-/// The payment that an invoice names: in old versions only.
+/// A payment that an invoice names, in old versions only: it paid the invoice or tried to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Paid {
+pub struct PaymentRef {
     pub intent: Option<String>,
     pub charge: Option<String>,
     /// The event that named it showed the invoice as paid: the payment succeeded. Otherwise it may have been
@@ -66,7 +66,7 @@ pub struct Paid {
     pub succeeded: bool,
 }
 
-impl Paid {
+impl PaymentRef {
     /// Whether it names a payment at all.
     #[must_use]
     pub const fn names_any(&self) -> bool {
@@ -102,11 +102,11 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
     let amount_due = amount(&value["amount_due"]).unwrap_or_default();
     let subscription =
         id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
-    let by_hand = flag(&value["paid_out_of_band"]);
-    let paid = Paid {
+    let paid_out_of_band = boolean(&value["paid_out_of_band"]);
+    let paid = PaymentRef {
         intent: id(&value["payment_intent"]),
         charge: id(&value["charge"]),
-        succeeded: status == "paid" && !by_hand,
+        succeeded: status == "paid" && !paid_out_of_band,
     };
     let last_lines = recurring_lines(list(&value["lines"]));
     let has_only_prorations = last_lines.is_empty() && !list(&value["lines"]).is_empty();
@@ -125,11 +125,11 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         amount_due,
         attempt_count,
         last_failure: has_failed.then_some(failure),
-        paid_out_of_band: by_hand,
+        paid_out_of_band,
         paid_at: time(&value["status_transitions"]["paid_at"]),
         payment_intent: paid.intent.clone(),
         charge: paid.charge.clone(),
-        payments: Some(paid).filter(Paid::names_any).into_iter().collect(),
+        payments: Some(paid).filter(PaymentRef::names_any).into_iter().collect(),
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
         discount_amounts: if has_only_prorations { BTreeMap::new() } else { discount_amounts(value) },
@@ -143,9 +143,9 @@ fn status(value: &Value) -> String {
     let known = text(&value["status"]);
     known.unwrap_or_else(|| {
         let inferred = match () {
-            () if flag(&value["paid"]) => "paid",
-            () if flag(&value["forgiven"]) => "uncollectible",
-            () if flag(&value["attempted"]) || flag(&value["closed"]) => "open",
+            () if boolean(&value["paid"]) => "paid",
+            () if boolean(&value["forgiven"]) => "uncollectible",
+            () if boolean(&value["attempted"]) || boolean(&value["closed"]) => "open",
             () => "draft",
         };
         inferred.to_owned()
@@ -183,9 +183,9 @@ fn recurring_line(line: &Value) -> Option<(i64, InvoiceLine)> {
     let details = &line["parent"]["subscription_item_details"];
     let subscription_item = id(&details["subscription_item"]).or_else(|| id(&line["subscription_item"]));
     let is_recurring = subscription_item.is_some() || line["type"] == "subscription";
-    let is_proration = flag(&details["proration"])
-        || flag(&line["parent"]["invoice_item_details"]["proration"])
-        || flag(&line["proration"]);
+    let is_proration = boolean(&details["proration"])
+        || boolean(&line["parent"]["invoice_item_details"]["proration"])
+        || boolean(&line["proration"]);
     let price = id(&line["pricing"]["price_details"]["price"])
         .or_else(|| id(&line["price"]))
         .or_else(|| id(&line["plan"]));

@@ -18,8 +18,8 @@ pub use charge::{BalanceTransaction, Charge, Dispute, Refund};
 pub use customer::{Checkout, Customer};
 pub use discount::{Coupon, Discount};
 pub use imported::ImportedPayment;
-pub use invoice::{FailedAttempt, Invoice, InvoiceLine, InvoicePayment, Paid};
-pub use price::{Price, Product, Tier, TransformQuantity};
+pub use invoice::{FailedAttempt, Invoice, InvoiceLine, InvoicePayment, PaymentRef};
+pub use price::{Price, PriceTier, Product, TransformQuantity};
 pub use subscription::{Item, Subscription};
 pub use tax::TaxRate;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tax::tax_behavior;
-use crate::project::stripe::field::{count, currency, decimal, flag, id, list, text};
+use crate::project::stripe::field::{boolean, count, currency, decimal, id, list, text};
 
 /// A price, or an old plan in the same fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Price {
     /// `graduated` or `volume`; absent unless `billing_scheme` is `tiered`.
     pub tiers_mode: Option<String>,
     /// Present only if the object shows them (events about prices do not always).
-    pub tiers: Vec<Tier>,
+    pub tiers: Vec<PriceTier>,
     /// `inclusive` or `exclusive`; absent while unspecified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax_behavior: Option<String>,
@@ -42,7 +42,7 @@ pub struct TransformQuantity {
 /// One tier of a tiered price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Tier {
+pub struct PriceTier {
     /// Absent: to infinity.
     pub up_to: Option<u64>,
     /// Decimal text, minor units.
@@ -92,8 +92,8 @@ fn transform(value: &Value) -> Option<TransformQuantity> {
     Some(TransformQuantity { divide_by, round_up: value["round"] == "up" })
 }
 
-fn tier(value: &Value) -> Tier {
-    Tier {
+fn tier(value: &Value) -> PriceTier {
+    PriceTier {
         up_to: count(&value["up_to"]),
         unit_amount: unit_amount(value),
         flat_amount: decimal(&value["flat_amount_decimal"]).or_else(|| decimal(&value["flat_amount"])),
@@ -102,5 +102,5 @@ fn tier(value: &Value) -> Tier {
 
 /// A product.
 pub fn product(value: &Value) -> Option<Product> {
-    Some(Product { id: id(value)?, name: text(&value["name"]), active: flag(&value["active"]) })
+    Some(Product { id: id(value)?, name: text(&value["name"]), active: boolean(&value["active"]) })
 }

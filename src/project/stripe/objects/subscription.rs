@@ -7,7 +7,7 @@ use super::discount::{Discount, discounts};
 use super::price::{Price, price};
 use super::tax::{TaxRate, tax_rates};
 use crate::project::stripe::field::{
-    count, currency, customer, flag, id, is_truncated, list, text, time, user_ids,
+    boolean, count, currency, customer, id, is_truncated, list, text, time, user_ids,
 };
 
 /// The most items read of one subscription: Stripe's own limit.
@@ -98,7 +98,7 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         start_date: time(&value["start_date"]).or(Some(created).filter(|created| *created > 0)),
         ended_at: time(&value["ended_at"]),
         canceled_at: time(&value["canceled_at"]),
-        cancel_at_period_end: flag(&value["cancel_at_period_end"]),
+        cancel_at_period_end: boolean(&value["cancel_at_period_end"]),
         cancel_at: time(&value["cancel_at"]),
         cancellation_reason: text(&value["cancellation_details"]["reason"]),
         cancellation_feedback: text(&value["cancellation_details"]["feedback"]),
@@ -111,7 +111,7 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         items_truncated: is_truncated(&value["items"], ITEMS_MAX),
         discounts: discounts(value),
         default_tax_rates: tax_rates(&value["default_tax_rates"]),
-        automatic_tax: flag(&value["automatic_tax"]["enabled"]),
+        automatic_tax: boolean(&value["automatic_tax"]["enabled"]),
         user_ids: user_ids(value, user_id_keys),
     })
 }
@@ -134,7 +134,7 @@ fn items(value: &Value) -> Vec<Item> {
     let listed: Vec<Item> = list(&value["items"])
         .iter()
         .take(ITEMS_MAX)
-        .filter(|item| !flag(&item["deleted"]))
+        .filter(|item| !boolean(&item["deleted"]))
         .filter_map(|listed| item(id(listed)?, listed))
         .collect();
     if listed.is_empty() { item(String::new(), value).into_iter().collect() } else { listed }

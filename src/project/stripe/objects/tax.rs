@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::field::{decimal, flag, id, list, text};
+use crate::project::stripe::field::{boolean, decimal, id, list, text};
 
 /// The most rates read of one list: Stripe allows ten on a line.
 const RATES_MAX: usize = 20;
@@ -27,7 +27,7 @@ pub fn tax_rates(value: &Value) -> Vec<TaxRate> {
 fn tax_rate(value: &Value) -> Option<TaxRate> {
     Some(TaxRate {
         id: id(value)?,
-        inclusive: flag(&value["inclusive"]),
+        inclusive: boolean(&value["inclusive"]),
         percentage: decimal(&value["percentage"]).or_else(|| decimal(&value["effective_percentage"])),
     })
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{START, event, payload, report};
 use crate::project::Payload;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::stripe::Kind;
 
 #[test]
@@ -65,16 +65,16 @@ fn report_has_time_and_stage_of_event() {
     let updated = report(event("subscription_2025"));
     assert_eq!(updated.subject, "sub_1SkZ0q2eZvKYlo2C");
     assert_eq!(updated.occurred_at.unix_timestamp(), START + 40);
-    assert_eq!((updated.stage, updated.is_final), (Stage::Updated, false));
+    assert_eq!((updated.change_kind, updated.is_final), (ChangeKind::Updated, false));
     assert_eq!(updated.object, event("subscription_2025")["data"]["object"]);
     assert_eq!(updated.previous.expect("previous attributes")["status"], "trialing");
 
     let deleted = report(event("subscription_deleted_2017"));
-    assert_eq!((deleted.stage, deleted.is_final), (Stage::Deleted, true));
+    assert_eq!((deleted.change_kind, deleted.is_final), (ChangeKind::Deleted, true));
     assert!(deleted.previous.is_none());
 
-    assert_eq!(report(event("customer_2018")).stage, Stage::Created);
-    assert_eq!(report(event("refund_2025")).stage, Stage::Created);
+    assert_eq!(report(event("customer_2018")).change_kind, ChangeKind::Created);
+    assert_eq!(report(event("refund_2025")).change_kind, ChangeKind::Created);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod versions;
 
 use serde_json::Value;
 
-use super::{StripeObject, read};
+use super::{StripeObject, decode};
 use crate::project::payload::Report;
 use crate::project::{DecodeError, Payload};
 
@@ -23,7 +23,7 @@ fn event(name: &str) -> Value {
 }
 
 fn payload(event: Value) -> Result<Payload, DecodeError> {
-    read(event, &["user_id".to_owned(), "supabase_user_id".to_owned()])
+    decode(event, &["user_id".to_owned(), "supabase_user_id".to_owned()])
 }
 
 fn report(event: Value) -> Report<StripeObject> {

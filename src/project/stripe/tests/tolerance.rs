@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{START, event, only, payload, report};
 use crate::project::{DecodeError, Payload};
 
-fn unreadable_field(event: Value) -> &'static str {
+fn undecodable_field(event: Value) -> &'static str {
     match payload(event) {
         Err(DecodeError::Field { field, .. }) => field,
         other => panic!("readable: {other:?}"),
@@ -14,26 +14,30 @@ fn unreadable_field(event: Value) -> &'static str {
 }
 
 #[test]
-fn event_without_required_fields_is_unreadable() {
+fn event_without_required_fields_is_undecodable() {
     let full = || event("subscription_2025");
     let without = |pointer: &str| {
         let mut event = full();
         *event.pointer_mut(pointer).expect("the field is there") = json!(null);
         event
     };
-    assert_eq!(unreadable_field(without("/type")), "type");
-    assert_eq!(unreadable_field(without("/created")), "created");
+    assert_eq!(undecodable_field(without("/type")), "type");
+    assert_eq!(undecodable_field(without("/created")), "created");
     for pointer in ["/data", "/data/object", "/data/object/id", "/data/object/customer"] {
-        assert_eq!(unreadable_field(without(pointer)), "data.object.id or data.object.customer", "{pointer}");
+        assert_eq!(
+            undecodable_field(without(pointer)),
+            "data.object.id or data.object.customer",
+            "{pointer}"
+        );
     }
     let mut too_late = full();
     too_late["created"] = json!(i64::MAX);
-    assert_eq!(unreadable_field(too_late), "created");
+    assert_eq!(undecodable_field(too_late), "created");
     let mut absurd = full();
     absurd["data"]["object"]["id"] = json!("x".repeat(5000));
-    assert_eq!(unreadable_field(absurd), "data.object.id or data.object.customer");
+    assert_eq!(undecodable_field(absurd), "data.object.id or data.object.customer");
     for not_an_event in [json!(null), json!([1]), json!("x"), json!({"type": 5})] {
-        assert_eq!(unreadable_field(not_an_event), "type");
+        assert_eq!(undecodable_field(not_an_event), "type");
     }
 }
 

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{DAY, START, USER, event, only, report, state};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, Paid, Price, Refund,
-    Subscription, TaxRate, Tier,
+    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, PaymentRef, Price, PriceTier,
+    Refund, Subscription, TaxRate,
 };
 
 const SUBSCRIPTION: &str = "sub_1SkZ0q2eZvKYlo2C";
@@ -164,7 +164,7 @@ fn invoice_is_equal_in_every_version() {
     let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
     // Versions that name the payment make it sticky.
     let named = |intent: &Option<String>| {
-        [Paid { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
+        [PaymentRef { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
     };
     let payments = named(&payment_intent);
     let of_2022 = Invoice { charge: charge.clone(), payment_intent, payments, ..expected.clone() };
@@ -253,7 +253,7 @@ fn checkout_is_settled_once_complete_and_paid() {
             "id": "evt_1", "type": format!("checkout.session.{event}"), "created": 1, "data": {"object": session}
         });
         let crate::project::Payload::Stripe(report) =
-            crate::project::stripe::read(event.clone(), &[]).unwrap()
+            crate::project::stripe::decode(event.clone(), &[]).unwrap()
         else {
             panic!("{event}")
         };
@@ -275,7 +275,7 @@ fn customer_is_equal_in_every_version() {
 
 #[test]
 fn a_tiered_plan_is_a_tiered_price() {
-    let tier = |up_to, unit: &str, flat: Option<&str>| Tier {
+    let tier = |up_to, unit: &str, flat: Option<&str>| PriceTier {
         up_to,
         unit_amount: Some(unit.to_owned()),
         flat_amount: flat.map(str::to_owned),

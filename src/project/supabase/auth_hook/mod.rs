@@ -23,17 +23,17 @@ mod tests;
 ///
 /// # Errors
 /// [`DecodeError`], if a required field cannot be used.
-pub fn read(body: &[u8]) -> Result<Payload, DecodeError> {
+pub fn decode(body: &[u8]) -> Result<Payload, DecodeError> {
     let call = fields(serde_json::from_slice(body)?);
     let metadata = object(&call, "metadata");
     match value(&metadata, "name").as_str() {
-        Some(TOKEN_HOOK) => read_token(&call, &metadata),
-        Some(name) if USER_HOOKS.contains(&name) => read_user(name, &object(&call, "user")),
+        Some(TOKEN_HOOK) => decode_token(&call, &metadata),
+        Some(name) if USER_HOOKS.contains(&name) => decode_user(name, &object(&call, "user")),
         _ => Ok(Payload::Ignored),
     }
 }
 
-fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Payload, DecodeError> {
+fn decode_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Payload, DecodeError> {
     if is_no_login(call.get("authentication_method").copied()) {
         return Ok(Payload::Ignored);
     }
@@ -47,7 +47,7 @@ fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Payload, Decod
     }))
 }
 
-fn read_user(name: &str, user: &Fields<'_>) -> Result<Payload, DecodeError> {
+fn decode_user(name: &str, user: &Fields<'_>) -> Result<Payload, DecodeError> {
     Ok(Payload::User(UserReport {
         user_id: field::uuid(&value(user, "id")).ok_or_else(|| missing(name, "user.id"))?,
         emails: field::email(&value(user, "email")).into_iter().collect(),

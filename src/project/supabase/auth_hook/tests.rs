@@ -28,12 +28,12 @@ fn token(method: &str, aud: &Value) -> Value {
     })
 }
 
-fn read(body: &Value) -> Result<Payload, DecodeError> {
-    super::read(body.to_string().as_bytes())
+fn decode(body: &Value) -> Result<Payload, DecodeError> {
+    super::decode(body.to_string().as_bytes())
 }
 
 fn login(body: &Value) -> Option<Login> {
-    match read(body).expect("a readable hook") {
+    match decode(body).expect("a readable hook") {
         Payload::Login(login) => Some(login),
         Payload::Ignored => None,
         other => panic!("{other:?}"),
@@ -42,7 +42,7 @@ fn login(body: &Value) -> Option<Login> {
 
 fn user(name: &str, user: &Value) -> UserReport {
     let body = json!({"metadata": {"name": name, "uuid": "u", "time": "2026-03-04T05:06:07Z"}, "user": user});
-    match read(&body).expect("a readable hook") {
+    match decode(&body).expect("a readable hook") {
         Payload::User(user) => user,
         other => panic!("{other:?}"),
     }
@@ -99,7 +99,7 @@ fn session_id_is_normalised() {
 }
 
 #[test]
-fn incomplete_login_is_unreadable() {
+fn incomplete_login_is_undecodable() {
     let cases: [(&[&str], &str); 3] = [
         (&["claims", "session_id"], "claims.session_id"),
         (&["user_id"], "user_id"),
@@ -109,7 +109,7 @@ fn incomplete_login_is_unreadable() {
         for broken in [Value::Null, json!(""), json!({})] {
             let mut body = token("password", &json!("authenticated"));
             *path.iter().fold(&mut body, |at, key| &mut at[*key]) = broken;
-            let Err(DecodeError::Field { field, event_type }) = read(&body) else { panic!("{body}") };
+            let Err(DecodeError::Field { field, event_type }) = decode(&body) else { panic!("{body}") };
             assert_eq!((field, event_type.as_str()), (expected, "customize-access-token"));
         }
     }
@@ -125,17 +125,17 @@ fn sign_up_hooks_report_a_user() {
     let by_phone = json!({"id": USER, "email": "", "phone": "12025550112"});
     assert_eq!(user("after-user-created", &by_phone).emails, [""; 0]);
     let nobody = json!({"metadata": {"name": "after-user-created"}, "user": {"email": "a@x.org"}});
-    assert!(matches!(read(&nobody), Err(DecodeError::Field { field: "user.id", .. })));
+    assert!(matches!(decode(&nobody), Err(DecodeError::Field { field: "user.id", .. })));
 }
 
 #[test]
 fn other_hooks_are_ignored() {
     for name in ["mfa-verification", "password-verification", "send-sms", "send-email", "of-tomorrow"] {
         let body = json!({"metadata": {"name": name}, "user_id": USER, "valid": true});
-        assert!(matches!(read(&body), Ok(Payload::Ignored)), "{name}");
+        assert!(matches!(decode(&body), Ok(Payload::Ignored)), "{name}");
     }
     for body in [json!({}), json!([]), json!(null), json!({"metadata": {"name": 7}})] {
-        assert!(matches!(read(&body), Ok(Payload::Ignored)), "{body}");
+        assert!(matches!(decode(&body), Ok(Payload::Ignored)), "{body}");
     }
 }
 
@@ -146,9 +146,9 @@ fn deep_metadata_does_not_affect_login() {
     let deep = format!("{}1{}", "{\"a\":[".repeat(150), "]}".repeat(150));
     let text = body.to_string().replace("\"DEEP\"", &deep);
     assert!(serde_json::from_str::<Value>(&text).is_err(), "too deep to be parsed whole");
-    assert!(matches!(super::read(text.as_bytes()), Ok(Payload::Login(_))), "{text}");
+    assert!(matches!(super::decode(text.as_bytes()), Ok(Payload::Login(_))), "{text}");
     let user = format!(
         r#"{{"metadata":{{"name":"after-user-created"}},"user":{{"id":"{USER}","user_metadata":{deep}}}}}"#
     );
-    assert!(matches!(super::read(user.as_bytes()), Ok(Payload::User(_))), "{user}");
+    assert!(matches!(super::decode(user.as_bytes()), Ok(Payload::User(_))), "{user}");
 }

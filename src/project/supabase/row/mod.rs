@@ -1,7 +1,7 @@
 //! Database Webhooks and the database's own triggers: the state of application rows and files.
 //!
 //! Webhooks arrive in any order. Rows of tables with `updated_at` are ordered by it; the others all have the
-//! Unix epoch as moment and are chained, each by the fingerprint of the whole previous row. A trigger numbers
+//! Unix epoch as moment and are ordered by the fingerprints of the whole previous rows. A trigger numbers
 //! each change under the row lock, which is the order of that row's changes whatever the clocks say and
 //! whenever the transactions commit. Once triggers have reported a row, only they decide; webhooks count only
 //! for rows without trigger events. A deletion is final, whoever reports it: ids are not reused.
@@ -15,30 +15,30 @@ use super::field;
 use super::tables::ActivityTables;
 use crate::envelope::Envelope;
 use crate::project::internal::Evidence;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::{DecodeError, Payload};
 
 #[cfg(test)]
 mod tests;
 
-/// The prefix of ids of trigger events. The number follows, and the time in microseconds, so that a restored
+/// The prefix of ids of trigger events. The sequence number follows, and the time in microseconds, so that a restored
 /// database that repeats a number does not repeat an id.
 pub use crate::envelope::TRIGGER;
 
 /// A change as a trigger numbered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbered {
-    number: i64,
+    sequence: i64,
     at: OffsetDateTime,
 }
 
 impl Numbered {
-    /// The number in the event's id; `None` for a webhook.
+    /// The sequence number in the event's id; `None` for a webhook.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Option<Self> {
-        let number = envelope.event_id.strip_prefix(TRIGGER)?.split('/').next()?.parse().ok()?;
-        Some(Self { number, at: envelope.occurred_at })
+        let sequence = envelope.event_id.strip_prefix(TRIGGER)?.split('/').next()?.parse().ok()?;
+        Some(Self { sequence, at: envelope.occurred_at })
     }
 }
 
@@ -47,7 +47,7 @@ impl Numbered {
 ///
 /// # Errors
 /// [`DecodeError`], if the row of a counted table has no usable id.
-pub fn read(
+pub fn decode(
     body: &[u8],
     numbered: Option<Numbered>,
     tables: &ActivityTables,
@@ -71,7 +71,7 @@ fn emails(record: &Value, old_record: &Value) -> Vec<String> {
 impl Change {
     /// The row as it is or, once it is deleted, as it last was.
     fn known(&self) -> &Value {
-        if self.stage == Stage::Deleted { &self.old_record } else { &self.record }
+        if self.change_kind == ChangeKind::Deleted { &self.old_record } else { &self.record }
     }
 
     /// A soft deletion (`deleted_at`) leaves the row, and the user, in place.
@@ -80,14 +80,14 @@ impl Change {
         Ok(Payload::User(UserReport {
             user_id: field::uuid(&user["id"]).ok_or_else(|| self.missing("record.id"))?,
             emails: emails(&self.record, &self.old_record),
-            is_deleted: self.stage == Stage::Deleted,
+            is_deleted: self.change_kind == ChangeKind::Deleted,
         }))
     }
 
     /// Sessions are deleted at logout, which does not undo the login. Sessions of OAuth clients are not
     /// logins.
     fn session(&self) -> Result<Payload, DecodeError> {
-        if self.stage == Stage::Deleted || !self.record["oauth_client_id"].is_null() {
+        if self.change_kind == ChangeKind::Deleted || !self.record["oauth_client_id"].is_null() {
             return Ok(Payload::Ignored);
         }
         let session = &self.record;
@@ -105,15 +105,15 @@ impl Change {
             return Ok(Payload::Ignored);
         };
         let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
-        let is_final = self.stage == Stage::Deleted;
+        let is_final = self.change_kind == ChangeKind::Deleted;
         let without = numbered.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
         let occurred_at = count.at.unwrap_or(without);
         let state = |state: Option<String>| state.map_or(Value::Null, Value::String);
         Ok(Payload::Row(Report {
             subject: format!("{}/{row_id}", self.relation),
             occurred_at,
-            number: numbered.map(|change| change.number),
-            stage: self.stage,
+            sequence: numbered.map(|change| change.sequence),
+            change_kind: self.change_kind,
             is_final,
             state: Row {
                 relation: self.relation,
@@ -129,10 +129,10 @@ impl Change {
     }
 
     fn missing(&self, field: &'static str) -> DecodeError {
-        let verb = match self.stage {
-            Stage::Created => "insert",
-            Stage::Updated => "update",
-            Stage::Deleted => "delete",
+        let verb = match self.change_kind {
+            ChangeKind::Created => "insert",
+            ChangeKind::Updated => "update",
+            ChangeKind::Deleted => "delete",
         };
         DecodeError::Field { event_type: format!("{}.{verb}", self.relation), field }
     }

@@ -8,7 +8,7 @@ use uuid::{Uuid, uuid};
 use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::Evidence;
-use crate::project::order::Stage;
+use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::supabase::{ActivityTables, columns, field, reduced};
 use crate::project::{DecodeError, Payload};
@@ -17,8 +17,8 @@ const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
-fn read(body: Value) -> Result<Payload, DecodeError> {
-    super::read(body.to_string().as_bytes(), None, &ActivityTables::default())
+fn decode(body: Value) -> Result<Payload, DecodeError> {
+    super::decode(body.to_string().as_bytes(), None, &ActivityTables::default())
 }
 
 /// The fingerprint of a whole row.
@@ -32,7 +32,7 @@ fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Val
 }
 
 fn report(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Report<Row> {
-    match read(change(verb, relation, record, old_record)).expect("a readable row") {
+    match decode(change(verb, relation, record, old_record)).expect("a readable row") {
         Payload::Row(report) => report,
         other => panic!("{other:?}"),
     }
@@ -63,7 +63,7 @@ fn row_report_has_subject_and_time() {
     let report = report("INSERT", "public.vision_versions", &vision(false), &Value::Null);
     assert_eq!(report.subject, format!("public.vision_versions/{ID}"));
     assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
-    assert_eq!((report.stage, report.is_final, report.previous), (Stage::Created, false, None));
+    assert_eq!((report.change_kind, report.is_final, report.previous), (ChangeKind::Created, false, None));
     assert_eq!(report.object, state(&vision(false)));
     let expected = Row {
         relation: "public.vision_versions".to_owned(),
@@ -80,7 +80,7 @@ fn a_draft_counts_once_it_is_a_version() {
     assert!(!inserted("public.vision_versions", &vision(true)).counted);
     let report = report("UPDATE", "public.vision_versions", &vision(false), &vision(true));
     assert!(report.state.counted);
-    assert_eq!((report.stage, report.previous), (Stage::Updated, Some(state(&vision(true)))));
+    assert_eq!((report.change_kind, report.previous), (ChangeKind::Updated, Some(state(&vision(true)))));
 }
 
 #[test]
@@ -93,7 +93,10 @@ fn new_owner_gets_the_row() {
 #[test]
 fn a_deletion_is_final_and_counts_nothing() {
     let report = report("DELETE", "public.vision_versions", &Value::Null, &vision(false));
-    assert_eq!((report.stage, report.is_final, report.state.counted), (Stage::Deleted, true, false));
+    assert_eq!(
+        (report.change_kind, report.is_final, report.state.counted),
+        (ChangeKind::Deleted, true, false)
+    );
     assert_eq!((report.object, report.previous), (Value::Null, Some(state(&vision(false)))));
     assert_eq!((report.state.row_id.as_str(), report.state.user_id), (ID, Some(USER)));
     assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
@@ -136,7 +139,7 @@ fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
 fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
-    let deleted = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    let deleted = decode(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
     assert!(matches!(deleted, Ok(Payload::Row(row)) if !row.state.counted && row.is_final));
 }
 
@@ -172,17 +175,17 @@ fn profile_completion_counts_existing_columns() {
 }
 
 #[test]
-fn a_row_without_an_id_is_unreadable() {
+fn a_row_without_an_id_is_undecodable() {
     for id in [Value::Null, json!(""), json!([])] {
         let body =
             change("INSERT", "public.journal_entries", &json!({"id": id, "user_id": USER}), &Value::Null);
-        let Err(DecodeError::Field { event_type, field }) = read(body) else { panic!("no error") };
+        let Err(DecodeError::Field { event_type, field }) = decode(body) else { panic!("no error") };
         assert_eq!((event_type.as_str(), field), ("public.journal_entries.insert", "record.id"));
     }
 }
 
 fn user(verb: &str, record: &Value, old_record: &Value) -> UserReport {
-    match read(change(verb, "auth.users", record, old_record)).expect("a readable user") {
+    match decode(change(verb, "auth.users", record, old_record)).expect("a readable user") {
         Payload::User(user) => user,
         other => panic!("{other:?}"),
     }
@@ -209,17 +212,17 @@ fn a_session_is_a_login_at_its_creation() {
         logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),
     };
     for verb in ["INSERT", "UPDATE"] {
-        let Ok(Payload::Login(login)) = read(change(verb, "auth.sessions", &session, &Value::Null)) else {
+        let Ok(Payload::Login(login)) = decode(change(verb, "auth.sessions", &session, &Value::Null)) else {
             panic!("{verb}");
         };
         assert_eq!(login, expected);
     }
-    let logout = read(change("DELETE", "auth.sessions", &Value::Null, &session));
+    let logout = decode(change("DELETE", "auth.sessions", &Value::Null, &session));
     assert!(matches!(logout, Ok(Payload::Ignored)));
     let client = with(&session, "oauth_client_id", json!(OTHER));
-    assert!(matches!(read(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Payload::Ignored)));
+    assert!(matches!(decode(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Payload::Ignored)));
     let timeless = with(&session, "created_at", Value::Null);
-    let timeless = read(change("INSERT", "auth.sessions", &timeless, &Value::Null));
+    let timeless = decode(change("INSERT", "auth.sessions", &timeless, &Value::Null));
     assert!(matches!(timeless, Err(DecodeError::Field { field: "record.created_at", .. })));
 }
 
@@ -232,14 +235,14 @@ fn uncounted_tables_and_operations_are_ignored() {
         ("TRUNCATE", "public.vision_versions"),
     ] {
         assert!(
-            matches!(read(change(verb, relation, &row, &Value::Null)), Ok(Payload::Ignored)),
+            matches!(decode(change(verb, relation, &row, &Value::Null)), Ok(Payload::Ignored)),
             "{relation}"
         );
     }
     for body in
         [json!({}), json!(null), json!([]), json!({"type": "INSERT"}), json!({"type": 1, "table": {}})]
     {
-        assert!(matches!(read(body.clone()), Ok(Payload::Ignored)), "{body}");
+        assert!(matches!(decode(body.clone()), Ok(Payload::Ignored)), "{body}");
     }
 }
 
@@ -277,7 +280,7 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
         received_at: at,
         body: body.to_string().into(),
     };
-    match super::read(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
+    match super::decode(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
         .expect("a readable row")
     {
         Payload::Row(report) => report,
@@ -289,14 +292,14 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
 fn trigger_event_id_has_the_number() {
     let entry = json!({"id": 77, "user_id": USER});
     let reported = numbered("trigger/0000000000000000042", "public.journal_entries", &entry);
-    assert_eq!((reported.number, reported.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
+    assert_eq!((reported.sequence, reported.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
     let profile = numbered("trigger/7", "public.vision_versions", &vision(false));
     assert_eq!(profile.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC), "the row's own moment");
     let dated = numbered("trigger/0000000000000000043/1732579200123456", "public.journal_entries", &entry);
-    assert_eq!(dated.number, Some(43));
+    assert_eq!(dated.sequence, Some(43));
     for other in ["msg_1", "trigger/", "trigger/x", "0000000000000000042"] {
         let reported = numbered(other, "public.journal_entries", &entry);
-        assert_eq!((reported.number, reported.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
+        assert_eq!((reported.sequence, reported.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
     }
 }
 
@@ -307,7 +310,7 @@ fn configured_table_counts_for_its_owner() {
     let reported = |status: &str| {
         let track = json!({"id": ID, "author_id": USER, "user_id": OTHER, "status": status});
         let body = change("INSERT", "crm.tracks", &track, &Value::Null).to_string();
-        match super::read(body.as_bytes(), None, &tables) {
+        match super::decode(body.as_bytes(), None, &tables) {
             Ok(Payload::Row(report)) => (report.state.user_id, report.state.counted),
             other => panic!("{other:?}"),
         }
@@ -320,8 +323,8 @@ fn configured_table_counts_for_its_owner() {
 #[test]
 fn reduced_body_keeps_its_meaning() {
     let tables = ActivityTables::default();
-    let of = |body: &[u8]| match super::read(body, None, &tables).expect("a readable row") {
-        Payload::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
+    let of = |body: &[u8]| match super::decode(body, None, &tables).expect("a readable row") {
+        Payload::Row(it) => (it.subject, it.occurred_at, it.change_kind, it.state, it.object, it.previous),
         other => panic!("{other:?}"),
     };
     let secret = "what I would tell nobody";
@@ -356,8 +359,8 @@ fn uncounted_row_is_stored_as_its_id() {
     // Counted later: what was not stored is imported from the table, not guessed from here.
     let later = ActivityTables::default()
         .with("public.letters:user_id:journal_entry_count".parse().expect("an entry"));
-    assert!(matches!(super::read(&reduced, None, &later), Ok(Payload::Ignored)));
-    assert!(matches!(super::read(body.as_bytes(), None, &later), Ok(Payload::Row(_))));
+    assert!(matches!(super::decode(&reduced, None, &later), Ok(Payload::Ignored)));
+    assert!(matches!(super::decode(body.as_bytes(), None, &later), Ok(Payload::Row(_))));
 }
 
 /// Depth, huge numbers and lone surrogates in unused columns do not prevent a row from being counted.
@@ -371,7 +374,7 @@ fn unused_columns_do_not_matter() {
         );
         let reduced = reduced(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
         for body in [body.as_bytes(), &reduced] {
-            let read = super::read(body, None, &ActivityTables::default());
+            let read = super::decode(body, None, &ActivityTables::default());
             assert!(
                 matches!(read, Ok(Payload::Row(row)) if row.state.user_id == Some(USER)),
                 "{content:.20}"

@@ -41,17 +41,17 @@ pub struct Reported<T> {
 impl<T> Reported<T> {
     /// Where in the object's history it belongs.
     pub(in crate::store) const fn position(&self) -> HistoryPosition {
-        let Report { is_final, number, occurred_at, .. } = self.report;
-        HistoryPosition { is_final, number, occurred_at }
+        let Report { is_final, sequence, occurred_at, .. } = self.report;
+        HistoryPosition { is_final, sequence, occurred_at }
     }
 }
 
 /// Where a report belongs in its object's history: compared field by field. Final states are last, then the higher
-/// trigger number, if any, then the later second.
+/// sequence number, if any, then the later second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::store) struct HistoryPosition {
     pub is_final: bool,
-    pub number: Option<i64>,
+    pub sequence: Option<i64>,
     pub occurred_at: OffsetDateTime,
 }
 
@@ -182,8 +182,8 @@ pub(in crate::store) const fn imported<T>(
     Report {
         subject,
         occurred_at,
-        number: None,
-        stage: if is_deleted { order::Stage::Deleted } else { order::Stage::Created },
+        sequence: None,
+        change_kind: if is_deleted { order::ChangeKind::Deleted } else { order::ChangeKind::Created },
         is_final: is_deleted,
         state,
         object: Value::Null,

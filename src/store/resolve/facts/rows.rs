@@ -43,7 +43,10 @@ pub(in crate::store) async fn load(
         let LoadedFact { is_final, number, occurred_at, event_id, .. } = fact;
         let subject = format!("{relation}/{row_id}");
         let state = Row { relation, row_id, user_id, counted, amount };
-        (subject, Stored { position: HistoryPosition { is_final, number, occurred_at }, event_id, state })
+        (
+            subject,
+            Stored { position: HistoryPosition { is_final, sequence: number, occurred_at }, event_id, state },
+        )
     });
     Ok(facts.collect())
 }
@@ -73,7 +76,7 @@ pub(in crate::store) async fn write(
     .bind(states().map(|row| row.amount).collect::<Vec<_>>())
     .bind(winners.iter().map(|winner| winner.reported.report.occurred_at).collect::<Vec<_>>())
     .bind(winners.iter().map(|winner| winner.reported.report.is_final).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.reported.report.number).collect::<Vec<_>>())
+    .bind(winners.iter().map(|winner| winner.reported.report.sequence).collect::<Vec<_>>())
     .bind(winners.iter().map(|winner| winner.reported.event_id.as_str()).collect::<Vec<_>>())
     .bind(winners.iter().map(|winner| winner.tied).collect::<Vec<_>>())
     .execute(tx)

@@ -54,7 +54,7 @@ pub(in crate::store) async fn load(
         if let (Some(Json(state)), Some(is_final), Some(occurred_at), Some(event_id)) =
             (state, is_final, occurred_at, event_id)
         {
-            let position = HistoryPosition { is_final, number: None, occurred_at };
+            let position = HistoryPosition { is_final, sequence: None, occurred_at };
             loaded.facts.insert(id, Stored { position, event_id, state });
         }
     }
@@ -161,7 +161,7 @@ pub(in crate::store) async fn inherit_statuses(
         .filter_map(|Winner { reported: Reported { report, .. }, .. }| {
             Some((report.occurred_at, subscription(&mut report.state)?))
         })
-        .filter(|(_, subscription)| subscription.status_in_force().is_none())
+        .filter(|(_, subscription)| subscription.effective_status().is_none())
         .collect();
     if unknown.is_empty() {
         return Ok(());

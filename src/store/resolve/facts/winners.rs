@@ -10,7 +10,7 @@ use super::{HistoryPosition, Reported, Resolvable, Stored};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order::{self, Candidate};
 use crate::project::payload::Report;
-use crate::project::{DecodeSettings, Payload, read};
+use crate::project::{DecodeSettings, Payload, decode};
 use crate::store::events;
 use crate::store::resolve::identity_claims::ClaimReport;
 
@@ -139,7 +139,7 @@ async fn load_reports<T>(
     let events::SameSecondEvents { events, pruned, truncated } =
         events::same_second_events(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
-        let report = pick(read(&envelope, settings).ok()?)?;
+        let report = pick(decode(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
     Ok(StoredReports { reports: by_position(reported), pruned, truncated })
@@ -157,7 +157,7 @@ fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByP
 fn winner_among<T: Resolvable>(reports: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut reports = without_obsolete_corrections(reports);
     let candidates: Vec<Candidate<'_>> = reports.iter().map(candidate).collect();
-    let winner = order::winner(&candidates)?;
+    let winner = order::last_report(&candidates)?;
     let identity_claims = last_identity_claims(&reports);
     let mut reported = reports.swap_remove(winner.index);
     if reported.report.state.needs_earlier() {
@@ -188,7 +188,7 @@ fn without_obsolete_corrections<T>(mut reports: Vec<Reported<T>>) -> Vec<Reporte
 fn candidate<T: Resolvable>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
     Candidate {
         event_id,
-        stage: report.stage,
+        change_kind: report.change_kind,
         rank: report.state.rank(),
         object: &report.object,
         previous: report.previous.as_ref(),
@@ -202,7 +202,7 @@ fn last_identity_claims<T: Resolvable>(reports: &[Reported<T>]) -> Vec<ClaimRepo
     if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
         return last_claims;
     }
-    while let Some(last) = order::winner(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
+    while let Some(last) = order::last_report(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
         let Reported { event_id, report } = left.swap_remove(last.index);
         let claims = report.state.identity_claims().into_iter();
         let new =

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::project::stripe::snapshot::ApiObject;
-use crate::project::stripe::{Kind, read_api_object};
+use crate::project::stripe::{Kind, decode_api_object};
 use crate::store::Store;
 use crate::store::stored_objects::UnresolvedObject;
 
@@ -130,7 +130,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         let total = objects.len();
         let read = objects
             .into_iter()
-            .filter_map(|object| read_api_object(&object, keys).map(|shown| (object, shown)));
+            .filter_map(|object| decode_api_object(&object, keys).map(|shown| (object, shown)));
         let read: Vec<(Value, ApiObject)> = read.collect();
         self.report.unreadable += (total - read.len()) as u64;
         self.compare(&read, at).await

@@ -1,4 +1,4 @@
-//! Consuming: the messages of all queues merged into batches.
+//! Merges the messages of all queues into batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::limits::BatchLimits;
 
 /// Makes batches of all queues' messages.
-pub struct Consumer {
+pub struct BatchAssembler {
     messages: mpsc::Receiver<Message>,
     limits: BatchLimits,
     lifecycle: Lifecycle,
@@ -52,7 +52,7 @@ struct PartialBatch {
     deadline: Option<Instant>,
 }
 
-impl Consumer {
+impl BatchAssembler {
     pub(super) fn new(
         messages: mpsc::Receiver<Message>,
         limits: BatchLimits,

@@ -24,10 +24,10 @@ pub(super) async fn run(pool: PgPool, batcher: Batcher) {
                 // One event may be at fault (a date out of range, for example): insert each on its own.
                 for single in group.singly() {
                     let outcome = insert(&pool, &single.envelopes).await;
-                    single.settle(outcome.map_err(EnqueueError::from));
+                    single.complete(outcome.map_err(EnqueueError::from));
                 }
             }
-            outcome => group.settle(outcome.map_err(EnqueueError::from)),
+            outcome => group.complete(outcome.map_err(EnqueueError::from)),
         }
     }
 }

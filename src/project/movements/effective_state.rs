@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::Sums;
+use super::ledger::MrrByCurrency;
 use super::version::Version;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 
-/// The versions in force, each subscription with its value.
-pub struct InForce<'a> {
+/// The effective versions, each subscription with its value.
+pub struct EffectiveState<'a> {
     catalogue: &'a mut Catalogue,
     customer: Option<Customer>,
     /// The customer's discounts as reported, including deleted ones.
@@ -32,8 +32,8 @@ impl Causes {
     }
 }
 
-impl<'a> InForce<'a> {
-    /// Starts with nothing in force. Discount terms from any of `versions` (the oldest first) are known from
+impl<'a> EffectiveState<'a> {
+    /// Starts empty. Discount terms from any of `versions` (the oldest first) are known from
     /// the beginning, but not their ends; invoices count from their own second on.
     pub fn new<'b>(catalogue: &'a mut Catalogue, versions: impl Iterator<Item = &'b Version>) -> Self {
         catalogue.last_lines.clear();
@@ -50,9 +50,9 @@ impl<'a> InForce<'a> {
         Self { catalogue, customer: None, discounts: BTreeMap::new(), subscriptions: BTreeMap::new() }
     }
 
-    /// Puts `version` in force, without valuing anything. Returns whether it can change the value of other
+    /// Applies `version`, without valuing anything. Returns whether it can change the value of other
     /// objects.
-    pub fn put(&mut self, version: Version) -> bool {
+    pub fn apply(&mut self, version: Version) -> bool {
         match version.state {
             StripeObject::Subscription(mut subscription) => {
                 let former = self.subscriptions.remove(&subscription.id);
@@ -86,14 +86,14 @@ impl<'a> InForce<'a> {
         }
     }
 
-    /// Puts the versions of one second in force and values what they change.
-    pub fn enter(&mut self, versions: Vec<Version>, at: i64) -> Causes {
+    /// Applies the versions of one second and values what they change.
+    pub fn apply_second(&mut self, versions: Vec<Version>, at: i64) -> Causes {
         let mut causes = Causes::default();
         let mut changed = BTreeMap::new();
         for version in versions {
             let (id, event_id) = (version.state.id().to_owned(), version.event_id.clone());
             let is_subscription = matches!(version.state, StripeObject::Subscription(_));
-            if self.put(version) {
+            if self.apply(version) {
                 causes.other.get_or_insert(event_id);
             } else if is_subscription {
                 changed.insert(id, event_id);
@@ -138,8 +138,8 @@ impl<'a> InForce<'a> {
     }
 
     /// The total value by currency.
-    pub fn sums(&self) -> Sums {
-        let mut sums = Sums::new();
+    pub fn sums(&self) -> MrrByCurrency {
+        let mut sums = MrrByCurrency::new();
         for (_, mrr) in self.subscriptions.values().filter(|(_, mrr)| mrr.minor != 0) {
             let sum = sums.entry(mrr.currency.clone()).or_default();
             *sum = sum.saturating_add(mrr.minor);
@@ -156,7 +156,7 @@ impl<'a> InForce<'a> {
         }
     }
 
-    /// The discounts of the customer that are in force.
+    /// The customer's effective discounts.
     fn customer_discounts(&self) -> Vec<Discount> {
         let reported: Vec<Discount> = self.discounts.values().cloned().collect();
         mrr::customer_discounts(self.customer.as_ref(), &reported)
@@ -169,10 +169,10 @@ impl<'a> InForce<'a> {
     }
 }
 
-/// An unknown status leaves the previous one in force.
+/// An unknown status leaves the previous one effective.
 fn inherit_status(subscription: &mut Subscription, former: Option<&Subscription>) {
     let Some(former) = former else { return };
-    if subscription.status_in_force().is_none() {
-        subscription.known_status = former.status_in_force().map(ToOwned::to_owned);
+    if subscription.effective_status().is_none() {
+        subscription.known_status = former.effective_status().map(ToOwned::to_owned);
     }
 }

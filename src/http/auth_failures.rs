@@ -6,21 +6,21 @@ use crate::http::rejection_log::LogLimit;
 use crate::http::throttle::{Rate, Throttle};
 use crate::telemetry::API_REJECTS;
 
-/// What was turned away lately.
-pub(crate) struct Rejects {
+/// Throttles and logs requests without a valid token.
+pub(crate) struct AuthFailures {
     throttle: Throttle,
     log: LogLimit,
 }
 
-impl Default for Rejects {
+impl Default for AuthFailures {
     fn default() -> Self {
         Self { throttle: Throttle::new(Rate::REJECTED_TOKENS), log: LogLimit::default() }
     }
 }
 
-impl Rejects {
+impl AuthFailures {
     /// Notes a request that is turned away for `reason`, and resolves when it is the turn of its answer.
-    pub(crate) async fn add(&self, reason: &'static str) {
+    pub(crate) async fn record_and_throttle(&self, reason: &'static str) {
         metrics::counter!(API_REJECTS, "reason" => reason).increment(1);
         if let Some(suppressed) = self.log.admit(Instant::now()) {
             tracing::warn!(reason, suppressed, "api request rejected");
