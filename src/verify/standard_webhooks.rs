@@ -87,7 +87,7 @@ pub fn sign(secrets: &SupabaseSecrets, id: &str, timestamp_s: i64, body: &[u8]) 
     Signed { id: id.to_owned(), timestamp, signature: signatures.join(" ") }
 }
 
-fn present<'a>(header: Option<&'a str>, name: &'static str) -> Result<&'a str, SignatureError> {
+fn required<'a>(header: Option<&'a str>, name: &'static str) -> Result<&'a str, SignatureError> {
     header.filter(|text| !text.is_empty()).ok_or(SignatureError::HeaderMissing(name))
 }
 

@@ -9,7 +9,7 @@ pub(super) fn all(table: &Derived) -> String {
 
 /// Those of the subset: the counterparts of the rows that were derived, and what else belongs to the subset's ids.
 pub(super) fn of_subset(table: &Derived) -> String {
-    let Derived { name, key, only, .. } = table;
+    let Derived { name, key, row_filter, .. } = table;
     let live = table.live();
     let same_row: Vec<_> = key.iter().map(|column| format!("l.{column} = d.{column}")).collect();
     let counterparts = format!(
@@ -24,7 +24,7 @@ pub(super) fn of_subset(table: &Derived) -> String {
         )
     });
     let found: Vec<_> = std::iter::once(counterparts).chain(belonging).collect();
-    format!("select * from {live} where ctid = any(array({})) and {only}", found.join(" union "))
+    format!("select * from {live} where ctid = any(array({})) and {row_filter}", found.join(" union "))
 }
 
 /// How a row `l` belongs to an id `s` of the subset, as far as there is an index.
