@@ -176,7 +176,7 @@ fn lines(summary: &Value) -> Vec<(String, String)> {
             }
             Value::Array(values) if values.is_empty() => {}
             Value::Array(values) => {
-                lines.push((name, values.iter().map(text).collect::<Vec<_>>().join(", ")))
+                lines.push((name, values.iter().map(text).collect::<Vec<_>>().join(", ")));
             }
             value => lines.push((name, text(value))),
         }

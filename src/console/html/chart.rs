@@ -114,7 +114,7 @@ impl Chart {
                 end: round(to),
                 left: round(left),
                 middle: round(left + place / 2.0),
-                is_named: layer == 0 && at % named_each == 0,
+                is_named: layer == 0 && at.is_multiple_of(named_each),
             }
         };
         let mut bars = Vec::new();

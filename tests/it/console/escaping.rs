@@ -103,16 +103,6 @@ pub async fn eve() -> TestApp {
         literal("missing")
     ))
     .await;
-    app.execute(&format!(
-        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, part, result, error)
-         values ('rebuild', false, 'failed', {}, now(), {}, jsonb_build_object({}, {}), {})",
-        literal("who"),
-        literal("part"),
-        literal("table"),
-        literal("rows"),
-        literal("error")
-    ))
-    .await;
     for actor in ["console", "ada"] {
         app.execute(&format!(
             "insert into ingest.saved_views (actor, list, name, query, saved_at)
@@ -128,6 +118,16 @@ pub async fn eve() -> TestApp {
 
 /// What operators and Stripe name, too.
 async fn acts_and_prices(app: &TestApp) {
+    app.execute(&format!(
+        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, part, result, error)
+         values ('rebuild', false, 'failed', {}, now(), {}, jsonb_build_object({}, {}), {})",
+        literal("who"),
+        literal("part"),
+        literal("table"),
+        literal("rows"),
+        literal("error")
+    ))
+    .await;
     app.execute(&format!(
         "insert into ingest.audit_log (actor, act, arguments, outcome, at)
          values ({}, {}, jsonb_build_object('filter', {}), '{{}}', now())",
