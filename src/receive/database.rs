@@ -22,7 +22,7 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
     let mut envelope = parse::database(verified.id, verified.signed_at, delivery.body, window.now)?;
-    // Only the columns that count are stored: members can write anything into the others.
+    // Only the mapped columns are stored: members can write anything into the others.
     if let Some(reduced) = supabase::reduced(&envelope.body, endpoints.tables()) {
         envelope.body = reduced.into();
     }

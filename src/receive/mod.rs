@@ -72,7 +72,7 @@ struct Shared {
 /// The limits of one source; each has its own, so that none can starve the others.
 struct SourceLimits {
     source: Source,
-    /// Permits for deliveries that are read and are being made durable.
+    /// Permits for deliveries that were read and are being made durable.
     delivery_permits: Arc<Semaphore>,
     /// Permits for the bytes of their bodies.
     bytes: Arc<Semaphore>,
@@ -168,7 +168,7 @@ impl Endpoints {
         self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
     }
 
-    /// Decides which Stripe events count.
+    /// Decides which Stripe events are counted.
     fn admission(&self) -> &Admission {
         &self.0.admission
     }
@@ -184,12 +184,12 @@ impl Endpoints {
         self.0.twilio.as_ref().zip(self.0.public_url.as_deref()).ok_or_else(missing)
     }
 
-    /// Whether this is a Twilio account whose messages do not count.
+    /// Whether this is a Twilio account whose messages are not counted.
     fn is_other_account(&self, account: &str) -> bool {
         self.0.twilio_account.as_ref().is_some_and(|ours| ours != account)
     }
 
-    /// The tables whose rows count.
+    /// The tables whose rows are counted.
     fn tables(&self) -> &ActivityTables {
         &self.0.tables
     }
