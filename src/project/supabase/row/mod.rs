@@ -14,7 +14,7 @@ use super::count::{self, Row};
 use super::field;
 use super::tables::ActivityTables;
 use crate::envelope::Envelope;
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::{DecodeError, Payload};
@@ -92,7 +92,7 @@ impl Change {
         }
         let session = &self.record;
         Ok(Payload::Login(Login {
-            evidence: Evidence::Session,
+            evidence: LoginEvidence::Session,
             session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
             user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
             logged_in_at: field::moment(&session["created_at"])
