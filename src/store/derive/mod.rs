@@ -144,9 +144,9 @@ impl RevenueScope {
         let mut to_decide = affected.customers_to_match.clone();
         to_decide.extend(stored.undecided(&reported));
         let mut members = affected.users.clone();
-        // A member with rows is derived with a customer that has no other user.
+        // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
         members.extend(affected.named.difference(&stored.members()));
-        // If no owner can change, everything was loaded with the stored ones.
+        // If no owner can change and nobody else was named, everything was loaded with the stored owners.
         let is_loaded = to_decide.is_empty() && members.is_empty();
 
         let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;

@@ -20,7 +20,7 @@ pub struct Counts {
     pub files: i64,
     /// The size of the files.
     pub file_bytes: i64,
-    /// Rows, by the metric that they move.
+    /// Rows, by the metric that counts them.
     pub rows: [i64; Metric::ALL.len()],
 }
 
