@@ -16,7 +16,7 @@ pub(super) async fn post(State(endpoints): State<Endpoints>, request: Request) -
 }
 
 async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Problem> {
-    let secrets = endpoints.supabase_secrets()?;
+    let secrets = endpoints.database_webhook_secrets()?;
     let delivery = endpoints.read(Source::SupabaseDatabase, request).await?;
     let window = endpoints.window();
     let headers = signed_headers(&delivery.headers);

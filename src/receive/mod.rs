@@ -56,8 +56,8 @@ struct Shared {
     dependencies: Dependencies,
     stripe: Option<StripeSecrets>,
     admission: Admission,
-    hooks: Option<SupabaseSecrets>,
-    supabase: Option<SupabaseSecrets>,
+    hook_secrets: Option<SupabaseSecrets>,
+    database_webhook_secrets: Option<SupabaseSecrets>,
     twilio: Option<TwilioTokens>,
     twilio_account: Option<String>,
     public_url: Option<String>,
@@ -127,8 +127,8 @@ impl Endpoints {
             dependencies,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
             admission: config.admission(),
-            hooks: SupabaseSecrets::new(config.hook_secrets())?,
-            supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            hook_secrets: SupabaseSecrets::new(config.hook_secrets())?,
+            database_webhook_secrets: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             twilio: TwilioTokens::new(&config.twilio_auth_tokens)?,
             twilio_account: config.twilio_account_sid.clone(),
             public_url: config.public_url.clone(),
@@ -175,7 +175,7 @@ impl Endpoints {
 
     fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
         let missing = || Problem::not_configured("SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS");
-        self.0.hooks.as_ref().ok_or_else(missing)
+        self.0.hook_secrets.as_ref().ok_or_else(missing)
     }
 
     /// Twilio's auth tokens, and the public URL that it signs.
@@ -194,8 +194,9 @@ impl Endpoints {
         &self.0.tables
     }
 
-    fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
-        self.0.supabase.as_ref().ok_or_else(|| Problem::not_configured("SUPABASE_WEBHOOK_SECRETS"))
+    fn database_webhook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
+        let missing = || Problem::not_configured("SUPABASE_WEBHOOK_SECRETS");
+        self.0.database_webhook_secrets.as_ref().ok_or_else(missing)
     }
 }
 

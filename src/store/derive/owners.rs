@@ -26,7 +26,7 @@ pub struct Owners {
     pub named: BTreeSet<Uuid>,
     /// Customers whose user changed.
     pub reassigned: BTreeSet<String>,
-    /// Customers without a user, with the reason.
+    /// Customers without a user or with contradicting evidence, with the reason.
     pub parked: Vec<Parked>,
     /// New matches by e-mail address, not recorded as events yet.
     pub matches: Vec<Match>,

@@ -45,7 +45,7 @@ pub struct DecodedEvent<'a> {
 }
 
 impl DecodedEvent<'_> {
-    /// The object that the event is about, and its time there.
+    /// The object that the event is about, and the moment in that object's history.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
         self.subject_in(&self.payload)
     }

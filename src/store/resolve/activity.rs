@@ -112,7 +112,9 @@ pub async fn resolve_logins(
 #[derive(Debug, sqlx::FromRow)]
 struct RetimedLogin {
     user_id: Uuid,
+    /// Its time now.
     since: OffsetDateTime,
+    /// Its time before; the same if it is new.
     until: OffsetDateTime,
     is_new_session: bool,
 }

@@ -93,6 +93,7 @@ pub(in crate::store) async fn write(
     Ok(written.into_iter().map(revised).collect())
 }
 
+/// Whether the subscription itself does not show what an item costs: invoices may have to.
 fn wants_lines(state: &StripeObject) -> bool {
     matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
 }

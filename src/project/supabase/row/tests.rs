@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use super::{Numbered, Row};
+use super::{Row, TriggerChange};
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::LoginEvidence;
 use crate::project::order::ChangeKind;
@@ -280,7 +280,7 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
         received_at: at,
         body: body.to_string().into(),
     };
-    match super::decode(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
+    match super::decode(&envelope.body, TriggerChange::of(&envelope), &ActivityTables::default())
         .expect("a readable row")
     {
         Payload::Row(report) => report,
