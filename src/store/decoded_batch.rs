@@ -178,9 +178,9 @@ impl DecodedBatch {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
-        let seen = self.users.iter().map(|user| user.user_id);
+        let users = self.users.iter().map(|user| user.user_id);
         let matched = self.emails.iter().filter_map(|it| it.address.user_id);
-        claimed.chain(seen).chain(matched).collect()
+        claimed.chain(users).chain(matched).collect()
     }
 
     /// The users named as owners of rows.

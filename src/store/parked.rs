@@ -133,14 +133,14 @@ pub struct Parked {
     pub detail: String,
 }
 
-/// Objects parked because their newest event came without a state. Checked for objects that `thin_events` name, and
-/// for parked ones among those whose fact `changed`. Depends on the set of events only.
+/// Objects parked because their newest event came without a state. Checked for `objects`, and for parked ones among
+/// those whose fact `changed`. Depends on the set of events only.
 pub async fn thin_objects(
     tx: &mut PgConnection,
-    thin_events: &BTreeSet<String>,
+    objects: &BTreeSet<String>,
     changed: &BTreeSet<String>,
 ) -> Result<Vec<Parked>, sqlx::Error> {
-    if thin_events.is_empty() && changed.is_empty() {
+    if objects.is_empty() && changed.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as::<_, (String, String, String)>(
@@ -155,7 +155,7 @@ pub async fn thin_objects(
          where i.not_counted is null and (f.id is null or (not f.final and i.occurred_at > f.occurred_at))
          order by i.subject, i.occurred_at desc, i.event_id desc",
     )
-    .bind(thin_events.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(objects.iter().map(String::as_str).collect::<Vec<_>>())
     .bind(changed.iter().map(String::as_str).collect::<Vec<_>>())
     .bind(Reason::ThinEvent.as_str())
     .fetch_all(tx)
