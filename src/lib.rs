@@ -3,7 +3,7 @@
 //! The modules are listed in the order in which an event passes through them:
 //!
 //! [`http`] serves connections, [`receive`] reads the request, [`verify`] checks the provider's signature
-//! over them, [`envelope`] wraps the event without touching its body, [`queue`] makes it durable, [`consume`]
+//! over its bytes, [`envelope`] wraps the event without touching its body, [`queue`] makes it durable, [`consume`]
 //! consumes it in batches, [`project`] works out what it means (pure, no I/O), and [`store`] writes a whole
 //! batch in one transaction. Around that path are [`ops`] (replay, doctor), [`api`] (what the CRM reads),
 //! [`console`] (the web pages for operators), [`cli`] and [`dev`] (a local environment).

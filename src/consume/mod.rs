@@ -31,7 +31,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// How often a batch may fail for a reason that one of its events may cause before it is bisected.
 const FAILURES_BEFORE_BISECT: u32 = 3;
-/// Concurrent batches per consumer: one derives while the other is read and stored.
+/// Concurrent batches per consumer: one resolves and derives while the events of the other are stored.
 const BATCHES_AT_ONCE: usize = 2;
 
 /// Consumes until the process stops, and recomputes what changes without events. A queue or database that is
@@ -58,7 +58,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     );
 }
 
-/// Applies one batch while the next is fetched; only the derivation is serialised.
+/// Applies one batch while the next is fetched and its events are stored; from the projection lock on they take turns.
 async fn consume(mut consumer: Consumer, store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(&mut consumer));
     let mut tasks = FuturesUnordered::new();

@@ -32,7 +32,7 @@ pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
         }
         if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store, in_flight)).await {
-            tracing::warn!(%error, "state not measured, will retry");
+            tracing::warn!(%error, "updating the gauges failed, will retry");
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
             match lifecycle.until_stopping(prune(store)).await {

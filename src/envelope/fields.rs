@@ -17,7 +17,9 @@ pub(super) const ID_FORM: &str = "a provider's id: ids that begin with trigger/,
 pub const TRIGGER: &str = "trigger/";
 /// The prefix of ids of dead letters that could not be decoded.
 pub const UNDECODABLE_PREFIX: &str = "unreadable/";
-/// The prefixes of ids that memberflow gives itself. From outside such an id could be mistaken for its own.
+/// The prefixes of ids that memberflow gives itself: to events of triggers, imports (`found/`), matches of customers to
+/// users, corrections of missed row changes, snapshots of API objects, and undecodable dead letters. From outside such an
+/// id could be mistaken for its own.
 const RESERVED: [&str; 6] = [TRIGGER, "found/", "match/", "corrected/", "snapshot/", UNDECODABLE_PREFIX];
 
 /// Whether only memberflow itself may give an event this id.

@@ -1,4 +1,4 @@
-//! Requests without the right token: counted, logged within limits, and answered ever more slowly.
+//! Requests without the right token: counted, logged and answered at a bounded rate.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ impl Default for AuthFailures {
 }
 
 impl AuthFailures {
-    /// Notes a request that is turned away for `reason`, and resolves when it is the turn of its answer.
+    /// Records a request that is rejected for `reason`, and resolves once the response may be sent.
     pub(crate) async fn record_and_throttle(&self, reason: &'static str) {
         metrics::counter!(API_REJECTS, "reason" => reason).increment(1);
         if let Some(suppressed) = self.log.admit(Instant::now()) {

@@ -1,4 +1,4 @@
-//! Logs rejected deliveries and events that do not count, at a bounded rate: a flood must not fill the disk.
+//! Logs rejected deliveries and events that are not counted, at a bounded rate: a flood must not fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::envelope::Source;
 use crate::project::stripe::NotCounted;
 
-/// Lines per second and source. The counters count all.
+/// Lines per second and source. The metrics count all.
 const LINES_PER_SECOND: u32 = 20;
 
 /// The log of one source.
@@ -35,7 +35,7 @@ impl RejectionLog {
         tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery rejected");
     }
 
-    /// Logs an event that was stored but does not count, within the limit.
+    /// Logs an event that was stored but is not counted, within the limit.
     pub fn log_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
         let Some(suppressed) = self.0.admit(Instant::now()) else { return };
         if suppressed > 0 {

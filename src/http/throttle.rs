@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// A rate, in units of what one answer costs.
+/// A rate of cost. Its unit is the caller's choice: bytes for rejected deliveries, requests for the others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
     per_second: u32,
-    /// The least that one answer costs.
+    /// The least cost of one answer.
     min_cost: u32,
     /// Answered without a wait after a quiet period.
     burst: Duration,

@@ -6,7 +6,7 @@ use super::internal::{Corrected, Internal, from_unix_micros};
 use super::payload::{DecodeError, NotCountedEvent, Payload};
 use super::stripe::{Admission, NotCounted};
 use super::supabase::ActivityTables;
-use super::supabase::row::Numbered;
+use super::supabase::row::TriggerChange;
 use super::{stripe, supabase, twilio};
 use crate::envelope::{Envelope, Origin, Source};
 
@@ -32,7 +32,9 @@ pub fn decode(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload,
     match envelope.source {
         Source::Stripe => decode_stripe(serde_json::from_slice(body)?, settings),
         Source::SupabaseAuth => supabase::auth_hook::decode(body),
-        Source::SupabaseDatabase => supabase::row::decode(body, Numbered::of(envelope), &settings.tables),
+        Source::SupabaseDatabase => {
+            supabase::row::decode(body, TriggerChange::of(envelope), &settings.tables)
+        }
         Source::Twilio => {
             let account = twilio::account(body)?;
             let is_another = |of: &String| settings.twilio_account.as_ref().is_some_and(|ours| ours != of);
@@ -90,7 +92,7 @@ fn decode_admitted(
     }
 }
 
-/// The report of the missing change, placed after the last reported one.
+/// The report of the missing change, at the moment of the last reported one: `order` finds that it follows that.
 fn decode_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Payload, DecodeError> {
     let mut payload = supabase::row::decode(corrected.change.to_string().as_bytes(), None, tables)?;
     if let Payload::Row(report) = &mut payload {

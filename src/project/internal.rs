@@ -9,7 +9,8 @@ use super::identity::Match;
 use super::stripe::ImportedPayment;
 use crate::envelope::Origin;
 
-/// The prefix of ids of import events, which hold rows of the application's tables.
+/// The prefix of ids of import events, which hold rows of the application's tables. Stored ids, types and kinds say
+/// `found` for imported.
 pub const IMPORT_PREFIX: &str = "found/";
 
 /// The body of an internal event.
@@ -106,10 +107,10 @@ pub struct ImportedRows {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64);
 
-/// The evidence of a login, the strongest first.
+/// How a login is known, the strongest evidence first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Evidence {
+pub enum LoginEvidence {
     /// The session itself.
     Session = 0,
     /// An entry of Supabase Auth's audit log.
@@ -118,7 +119,7 @@ pub enum Evidence {
     SignIn = 2,
 }
 
-impl Evidence {
+impl LoginEvidence {
     /// The name in events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -134,7 +135,7 @@ impl Evidence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedLogins {
     /// How the logins are known.
-    pub evidence: Evidence,
+    pub evidence: LoginEvidence,
     /// The logins, one or more.
     pub logins: Vec<ImportedLogin>,
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::internal::{Evidence, Internal};
+use super::internal::{Internal, LoginEvidence};
 use super::order::ChangeKind;
 use super::stripe::{NotCounted, StripeObject};
 use super::supabase::Row;
@@ -41,7 +41,8 @@ pub enum Payload {
 pub struct NotCountedEvent {
     /// The reason.
     pub reason: NotCounted,
-    /// What it would report if it counted: by this it is found when the settings change.
+    /// What it would report if it were counted: the event is stored with this object's id, by which it is found when the
+    /// settings change.
     pub payload: Payload,
 }
 
@@ -87,7 +88,7 @@ impl Payload {
         self
     }
 
-    /// Why the event does not count, if it does not.
+    /// Why the event is not counted, if it is not.
     #[must_use]
     pub fn not_counted(&self) -> Option<&NotCounted> {
         if let Self::NotCounted(event) = self { Some(&event.reason) } else { None }
@@ -106,8 +107,8 @@ impl<T> Report<T> {
 pub struct Login {
     /// The session's id; with weaker evidence an id of its own.
     pub session_id: String,
-    /// The evidence.
-    pub evidence: Evidence,
+    /// How the login is known.
+    pub evidence: LoginEvidence,
     /// Who logged in.
     pub user_id: Uuid,
     /// The reported time; the earliest of all reports counts.

@@ -54,7 +54,7 @@ pub(super) struct CommitGroup {
     outcomes: Vec<oneshot::Sender<Result<(), EnqueueError>>>,
 }
 
-/// Both sides.
+/// Both sides of one queue: callers submit, workers take groups.
 pub(super) fn batcher(limits: GroupLimits, stopping: CancellationToken) -> (Submitter, Batcher) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX_EVENTS);
     let waiting = Arc::new(Mutex::new(receiver));

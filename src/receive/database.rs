@@ -16,13 +16,13 @@ pub(super) async fn post(State(endpoints): State<Endpoints>, request: Request) -
 }
 
 async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Problem> {
-    let secrets = endpoints.supabase_secrets()?;
+    let secrets = endpoints.database_webhook_secrets()?;
     let delivery = endpoints.read(Source::SupabaseDatabase, request).await?;
     let window = endpoints.window();
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
     let mut envelope = parse::database(verified.id, verified.signed_at, delivery.body, window.now)?;
-    // Only the columns that count are stored: members can write anything into the others.
+    // Only the mapped columns are stored: members can write anything into the others.
     if let Some(reduced) = supabase::reduced(&envelope.body, endpoints.tables()) {
         envelope.body = reduced.into();
     }

@@ -29,7 +29,7 @@ impl Endpoints {
         Ok(json_response(json!({"received": true, "id": id}).to_string()))
     }
 
-    /// Stores an event that does not count and answers 2xx with the reason: with an error the provider would
+    /// Stores an event that is not counted and answers 2xx with the reason: with an error the provider would
     /// retry it for days.
     pub(super) async fn enqueue_not_counted(
         &self,
@@ -46,7 +46,7 @@ impl Endpoints {
         Ok(json_response(answer.to_string()))
     }
 
-    /// Makes an event durable and returns its id; logs it if it does not count.
+    /// Makes an event durable and returns its id; logs it if it is not counted.
     pub(super) async fn enqueue_and_log(
         &self,
         envelope: Envelope,

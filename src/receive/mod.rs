@@ -56,8 +56,8 @@ struct Shared {
     dependencies: Dependencies,
     stripe: Option<StripeSecrets>,
     admission: Admission,
-    hooks: Option<SupabaseSecrets>,
-    supabase: Option<SupabaseSecrets>,
+    hook_secrets: Option<SupabaseSecrets>,
+    database_webhook_secrets: Option<SupabaseSecrets>,
     twilio: Option<TwilioTokens>,
     twilio_account: Option<String>,
     public_url: Option<String>,
@@ -72,7 +72,7 @@ struct Shared {
 /// The limits of one source; each has its own, so that none can starve the others.
 struct SourceLimits {
     source: Source,
-    /// Permits for deliveries that are read and are being made durable.
+    /// Permits for deliveries that were read and are being made durable.
     delivery_permits: Arc<Semaphore>,
     /// Permits for the bytes of their bodies.
     bytes: Arc<Semaphore>,
@@ -127,8 +127,8 @@ impl Endpoints {
             dependencies,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
             admission: config.admission(),
-            hooks: SupabaseSecrets::new(config.hook_secrets())?,
-            supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            hook_secrets: SupabaseSecrets::new(config.hook_secrets())?,
+            database_webhook_secrets: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             twilio: TwilioTokens::new(&config.twilio_auth_tokens)?,
             twilio_account: config.twilio_account_sid.clone(),
             public_url: config.public_url.clone(),
@@ -168,14 +168,14 @@ impl Endpoints {
         self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
     }
 
-    /// Decides which Stripe events count.
+    /// Decides which Stripe events are counted.
     fn admission(&self) -> &Admission {
         &self.0.admission
     }
 
     fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
         let missing = || Problem::not_configured("SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS");
-        self.0.hooks.as_ref().ok_or_else(missing)
+        self.0.hook_secrets.as_ref().ok_or_else(missing)
     }
 
     /// Twilio's auth tokens, and the public URL that it signs.
@@ -184,18 +184,19 @@ impl Endpoints {
         self.0.twilio.as_ref().zip(self.0.public_url.as_deref()).ok_or_else(missing)
     }
 
-    /// Whether this is a Twilio account whose messages do not count.
+    /// Whether this is a Twilio account whose messages are not counted.
     fn is_other_account(&self, account: &str) -> bool {
         self.0.twilio_account.as_ref().is_some_and(|ours| ours != account)
     }
 
-    /// The tables whose rows count.
+    /// The tables whose rows are counted.
     fn tables(&self) -> &ActivityTables {
         &self.0.tables
     }
 
-    fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
-        self.0.supabase.as_ref().ok_or_else(|| Problem::not_configured("SUPABASE_WEBHOOK_SECRETS"))
+    fn database_webhook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
+        let missing = || Problem::not_configured("SUPABASE_WEBHOOK_SECRETS");
+        self.0.database_webhook_secrets.as_ref().ok_or_else(missing)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::Config;
 pub(super) struct Listeners {
     /// For providers.
     pub public: TcpListener,
-    /// For operators, unless it is the same.
+    /// For operators; `None` if both are served at one address.
     pub ops: Option<TcpListener>,
 }
 

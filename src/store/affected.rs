@@ -33,7 +33,7 @@ pub struct AffectedRevenue {
     pub customers_to_value: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
-    /// Users named as members or customers; each gets rows.
+    /// Users whom events name as members or as owners of customers; each gets rows.
     pub named: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
     /// Objects whose parking as `thin_event` must be checked.

@@ -78,7 +78,7 @@ impl Store {
     /// [`StoreError`]; nothing was written.
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        let is_locked = pending::lock_counted(&mut tx, from_ref(event)).await? == [true];
+        let is_locked = pending::lock_for_recorded_attempt(&mut tx, from_ref(event)).await? == [true];
         self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventRows::Locked).await
     }
 
@@ -198,10 +198,10 @@ pub(super) async fn resolve(
     let deleted: Vec<Uuid> =
         batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
     users::record_deleted(tx, &deleted, now).await?;
-    let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
+    let reported: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &seen, &emails).await?);
-    revenue.users.extend(seen);
+    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &reported, &emails).await?);
+    revenue.users.extend(reported);
     Ok(Affected { revenue, activity_only, sms })
 }
 

@@ -40,8 +40,8 @@ pub(super) fn decode_all<'a>(
 ) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
-        // Without whole objects: events that need chaining are read again from the table with those of the
-        // same second.
+        // Without whole objects: events whose order within a second must be decided are read again from the
+        // table.
         match decode_states(envelope, &settings.decoding) {
             Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
             Err(error) => decoded.dead.push((envelope, error.to_string())),
@@ -60,7 +60,7 @@ pub(super) struct DecodedBatch {
     pub(super) identity_claims: Vec<ClaimReport>,
     pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
-    /// Objects that changed, by events without their state.
+    /// Objects that thin events named: they changed, without their state.
     pub(super) thin_event_objects: BTreeSet<String>,
 }
 
@@ -178,9 +178,9 @@ impl DecodedBatch {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
-        let seen = self.users.iter().map(|user| user.user_id);
+        let users = self.users.iter().map(|user| user.user_id);
         let matched = self.emails.iter().filter_map(|it| it.address.user_id);
-        claimed.chain(seen).chain(matched).collect()
+        claimed.chain(users).chain(matched).collect()
     }
 
     /// The users named as owners of rows.
@@ -260,7 +260,7 @@ impl DecodedBatch {
         let all = rows.into_iter().map(|row| (row, false)).chain(deleted.into_iter().map(|row| (row, true)));
         for (mut payment, is_deleted) in all {
             if is_deleted {
-                // Any status that does not count.
+                // Any status but `succeeded`, which alone is counted.
                 "gone".clone_into(&mut payment.status);
             }
             self.identity_claims.extend(claim_of(&payment).map(|claim| ClaimReport {

@@ -15,15 +15,16 @@ impl Store {
         for scope in ImportScope::ALL {
             let import = self.import_tables(scope, true).await?;
             while import.step().await?.is_some() {}
-            let (checked, found) = import.counts().await?;
-            tracing::info!(scope = scope.as_str(), ?checked, imported = ?found, "pre-existing rows imported");
+            let (checked, imported) = import.counts().await?;
+            tracing::info!(scope = scope.as_str(), ?checked, ?imported, "pre-existing rows imported");
         }
         self.end_initial_import().await
     }
 
     /// Whether the initial import is complete.
     pub async fn has_imported(&self) -> Result<bool, StoreError> {
-        // A process of the version before may have finished its import while ours has not.
+        // A process of the previous version may have set the flag although the import of activity, which it did not
+        // have, is not complete.
         let done = sqlx::query_scalar(
             "select exists (select from ingest.switched_on where completed) and not exists (
                  select from ingest.backfills where scope = 'first activity' and completed_at is null)",

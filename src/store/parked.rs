@@ -82,9 +82,9 @@ impl Reason {
 pub struct Checked {
     /// Customers whose owner was decided.
     pub customers: BTreeSet<String>,
-    /// Subscriptions that were valued and assigned a tier.
+    /// Valued subscriptions about which something was or is parked.
     pub subscriptions: BTreeSet<String>,
-    /// Payments that were written or removed.
+    /// Checked payments that exceed a four-byte integer, or did before.
     pub payments: BTreeSet<String>,
     /// Objects of which it was checked whether their newest event came without a state.
     pub thin_event_objects: BTreeSet<String>,
@@ -133,14 +133,14 @@ pub struct Parked {
     pub detail: String,
 }
 
-/// Objects parked because their newest event came without a state. Checked for `reported` objects, and for
-/// parked ones whose fact `changed`. Depends on the set of events only.
+/// Objects parked because their newest event came without a state. Checked for `objects`, and for parked ones among
+/// those whose fact `changed`. Depends on the set of events only.
 pub async fn thin_objects(
     tx: &mut PgConnection,
-    reported: &BTreeSet<String>,
+    objects: &BTreeSet<String>,
     changed: &BTreeSet<String>,
 ) -> Result<Vec<Parked>, sqlx::Error> {
-    if reported.is_empty() && changed.is_empty() {
+    if objects.is_empty() && changed.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as::<_, (String, String, String)>(
@@ -155,7 +155,7 @@ pub async fn thin_objects(
          where i.not_counted is null and (f.id is null or (not f.final and i.occurred_at > f.occurred_at))
          order by i.subject, i.occurred_at desc, i.event_id desc",
     )
-    .bind(reported.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(objects.iter().map(String::as_str).collect::<Vec<_>>())
     .bind(changed.iter().map(String::as_str).collect::<Vec<_>>())
     .bind(Reason::ThinEvent.as_str())
     .fetch_all(tx)

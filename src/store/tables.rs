@@ -41,8 +41,8 @@ impl Tables {
         }
     }
 
-    /// As of when the rows of `users` are computed; now for those not named. Live rows are computed for now, a shadow row for when its live row was computed: what only the clock has changed
-    /// since (days, months, statuses) is not a difference.
+    /// For which moment the rows of `users` are computed, where that is not now. A shadow row is computed for the moment
+    /// of its live row: what only the clock has changed since (days, months, statuses) is not a difference.
     pub(in crate::store) async fn as_of(
         self,
         tx: &mut PgConnection,
@@ -94,8 +94,8 @@ const ALL: &str = "true";
 /// Users that some event named: the shadow has a row for each that still exists.
 const OWNED_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
 
-/// A table of our own.
-const fn private(
+/// A table of memberflow's own: none of its rows or columns are the application's.
+const fn own_table(
     name: &'static str,
     key: &'static [&'static str],
     columns: &'static [&'static str],
@@ -139,41 +139,45 @@ pub const LEDGER: &str = "mrr_movements";
 
 /// The derived tables, referenced ones first.
 pub const TABLES: [Derived; 21] = [
-    private(
+    own_table(
         "stripe_facts",
         &["id"],
         &["kind", "customer_id", "occurred_at", "final", "event_id", "tied", "state"],
     ),
-    private("stripe_links", &["id", "other"], &[]),
-    private(
+    own_table("stripe_links", &["id", "other"], &[]),
+    own_table(
         "stripe_versions",
         &["id", "occurred_at", "final"],
         &["kind", "event_id", "wants_lines", "state"],
     ),
-    private(
+    own_table(
         "claims",
         &["object_id", "strength"],
         &["customer_id", "claimed_users", "object_created", "reported_at", "event_id"],
     ),
-    private(
+    own_table(
         "customer_emails",
         &["object_id", "email"],
         &["customer_id", "role", "user_id", "reported_at", "place", "event_id"],
     ),
-    private("customers", &["id"], &["user_id", "matched_by", "recompute_at"]),
-    private(
+    own_table("customers", &["id"], &["user_id", "matched_by", "recompute_at"]),
+    own_table(
         "payments",
         &["id"],
         &["customer_id", "currency", "collected", "refunded", "disputed", "history_id", "state"],
     ),
-    private("customer_revenue", &["customer_id", "currency"], &["mrr", "collected", "refunded", "disputed"]),
-    private("logins", &["session_id"], &["user_id", "logged_in_at", "evidence", "counted"]),
-    private(
+    own_table(
+        "customer_revenue",
+        &["customer_id", "currency"],
+        &["mrr", "collected", "refunded", "disputed"],
+    ),
+    own_table("logins", &["session_id"], &["user_id", "logged_in_at", "evidence", "counted"]),
+    own_table(
         "row_facts",
         &["relation", "row_id"],
         &["user_id", "counted", "amount", "occurred_at", "final", "number", "event_id", "tied"],
     ),
-    private(
+    own_table(
         "activity",
         &["user_id"],
         &[
@@ -187,7 +191,7 @@ pub const TABLES: [Derived; 21] = [
             "board_images",
         ],
     ),
-    private(
+    own_table(
         "sms_facts",
         &["sid"],
         &[
@@ -209,7 +213,7 @@ pub const TABLES: [Derived; 21] = [
             "state",
         ],
     ),
-    private(
+    own_table(
         "sms_consent_ledger",
         &["sid"],
         &[
@@ -225,13 +229,17 @@ pub const TABLES: [Derived; 21] = [
     ),
     Derived {
         schema: "public",
-        ..private("sms_consents", &["number"], &["opted_in", "source", "keyword", "twilio_sid", "changed_at"])
+        ..own_table(
+            "sms_consents",
+            &["number"],
+            &["opted_in", "source", "keyword", "twilio_sid", "changed_at"],
+        )
     },
-    Derived { insert_columns: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
+    Derived { insert_columns: &["parked_at"], ..own_table("parked", &["subject", "reason"], &["detail"]) },
     Derived {
         schema: "public",
         row_filter: "superseded_at is null",
-        ..private(
+        ..own_table(
             LEDGER,
             &["customer_id", "currency", "effective_at"],
             &["user_id", "kind", "delta", "mrr_before", "mrr_after", "cause_event_id"],

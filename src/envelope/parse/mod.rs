@@ -155,8 +155,8 @@ pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
         (shape.email_data, "send-email"),
         (shape.valid, "mfa-verification"),
     ];
-    let known = || fields.iter().find(|(field, _)| field.is_some()).map_or("", |(_, name)| *name);
-    let name = reported.unwrap_or_else(|_| known().to_owned());
+    let inferred = || fields.iter().find(|(field, _)| field.is_some()).map_or("", |(_, name)| *name);
+    let name = reported.unwrap_or_else(|_| inferred().to_owned());
     let claims = shape.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
     let carries_code = hook::carries_code(shape.sms, shape.email_data);
     Ok(HookKind { name, claims, carries_code })

@@ -34,8 +34,11 @@ fn matching(config: &Config) -> Finding {
         (matching.email && matching.sso_email, "email of single sign-on"),
     ];
     let kinds: Vec<&str> = kinds.iter().filter(|(on, _)| *on).map(|(_, kind)| *kind).collect();
-    let by =
-        if kinds.is_empty() { "none: customers known before alone".to_owned() } else { kinds.join(", ") };
+    let by = if kinds.is_empty() {
+        "none: only customers known before memberflow".to_owned()
+    } else {
+        kinds.join(", ")
+    };
     let note = if matching.email { "; e-mail needs \"Confirm email\" switched on in Supabase" } else { "" };
     Finding::fine("matching", format!("customers are matched by {by}{note}"))
 }
@@ -109,6 +112,6 @@ mod tests {
         let mut config = Config::new("postgres://postgres@127.0.0.1/postgres");
         assert!(matching(&config).message.contains("metadata, reference, email; e-mail needs"));
         config.matching = config.matching.by([""]).unwrap();
-        assert!(matching(&config).message.ends_with("none: customers known before alone"));
+        assert!(matching(&config).message.ends_with("none: only customers known before memberflow"));
     }
 }

@@ -67,7 +67,7 @@ pub struct Address {
     pub user_id: Option<Uuid>,
     /// The earliest event that gave it.
     pub reported_at: OffsetDateTime,
-    /// Its order within that second; a [`AddressOrder`].
+    /// Its order within that second: an [`AddressOrder`].
     pub place: i16,
 }
 

@@ -4,7 +4,7 @@ use super::Strength;
 
 /// The accepted values, for error messages.
 pub const FORM: &str = "metadata, reference and email, joined by commas, each of which can be left out; \
-                        nothing (or none) for customers known before alone";
+                        nothing (or none) to use only customers known before memberflow";
 
 /// The kinds of evidence that are used, besides pre-existing subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

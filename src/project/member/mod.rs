@@ -39,7 +39,7 @@ pub struct SubscriptionSummary {
     pub subscription_status: Option<String>,
     /// The leading subscription's tier.
     pub subscription_tier: Option<String>,
-    /// The earliest start that counts.
+    /// The earliest start of a subscription that was more than incomplete.
     pub subscription_start_date: Option<OffsetDateTime>,
     /// Whole calendar months.
     pub months_subscribed: Option<i32>,

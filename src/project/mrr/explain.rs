@@ -79,7 +79,7 @@ pub fn explain(
     now: i64,
 ) -> Explanation {
     let breakdown = value::breakdown(subscription, customer_discounts, catalogue, now);
-    let worth_nothing = (!has_mrr(subscription)).then(|| nothing(subscription));
+    let worth_nothing = (!has_mrr(subscription)).then(|| why_zero(subscription));
     let (mrr, exact, tax) = if worth_nothing.is_some() {
         (Mrr::default(), Ratio::zero(), Ratio::zero())
     } else {
@@ -91,7 +91,7 @@ pub fn explain(
         status: subscription.status.clone(),
         currency: breakdown.mrr.currency.clone(),
         items: breakdown.items.iter().map(|item| of_item(item, now)).collect(),
-        discounts: of_all(&breakdown),
+        discounts: discounts_on_sum(&breakdown),
         tax: (!tax.is_zero()).then(|| tax.to_string()),
         exact: exact.to_string(),
         mrr: mrr.minor,
@@ -101,7 +101,8 @@ pub fn explain(
     }
 }
 
-fn nothing(subscription: &Subscription) -> String {
+/// Why its status or a pause makes the value zero.
+fn why_zero(subscription: &Subscription) -> String {
     if subscription.needs_stripe {
         return "no event has reported its items yet".to_owned();
     }
@@ -112,7 +113,8 @@ fn nothing(subscription: &Subscription) -> String {
     }
 }
 
-fn of_all(breakdown: &Breakdown<'_>) -> Vec<String> {
+/// The discounts taken off the sum of the items.
+fn discounts_on_sum(breakdown: &Breakdown<'_>) -> Vec<String> {
     let whose = if breakdown.of_customer { ", of the customer" } else { "" };
     let factor = breakdown.factor.as_ref();
     breakdown.reductions.iter().map(|reduction| deduction_text(reduction, factor) + whose).collect()

@@ -10,7 +10,7 @@ use super::tax::{self, Included};
 use super::{Catalogue, Mrr};
 use crate::project::stripe::{Discount, Item, Price, Subscription};
 
-/// The value at `now` of a subscription that counts.
+/// The value at `now` of a subscription whose status lets it bring revenue.
 pub fn at(
     subscription: &Subscription,
     customer_discounts: &[Discount],
@@ -65,8 +65,8 @@ pub fn breakdown<'a>(
     let (factor, left) = calculation.after_discounts(sum, &active.reductions);
     let exact = calculation.before_tax(left.clone(), &items);
     let tax = left - &exact;
-    let (minor, was_cut) = round_half_even(&exact);
-    let estimated = calculation.mrr.estimated || was_cut || subscription.items_truncated;
+    let (minor, was_capped) = round_half_even(&exact);
+    let estimated = calculation.mrr.estimated || was_capped || subscription.items_truncated;
     let unresolved_discount = calculation.mrr.unresolved_discount;
     let mrr = Mrr { minor, estimated, unresolved_discount, currency, changes_at: None };
     Breakdown { items, reductions: active.reductions, factor, of_customer, tax, exact, mrr }

@@ -83,8 +83,8 @@ pub fn resolve(objects: &[StripeObject]) -> Vec<Payment> {
 pub fn links(object: &StripeObject) -> Vec<String> {
     let named: Vec<Option<&String>> = match object {
         StripeObject::Invoice(it) => {
-            let paid = it.payments.iter().flat_map(|paid| [paid.intent.as_ref(), paid.charge.as_ref()]);
-            paid.chain([it.payment_intent.as_ref(), it.charge.as_ref()]).collect()
+            let payments = it.payments.iter().flat_map(|it| [it.intent.as_ref(), it.charge.as_ref()]);
+            payments.chain([it.payment_intent.as_ref(), it.charge.as_ref()]).collect()
         }
         StripeObject::InvoicePayment(it) => {
             vec![Some(&it.invoice), it.payment_intent.as_ref(), it.charge.as_ref()]

@@ -114,6 +114,7 @@ fn status(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments<'_>)
     }
 }
 
+/// Who paid: the customer of the oldest charge that collected money.
 fn payer(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments<'_>) -> Option<String> {
     let charges = assignments.charges_of(invoice, set).filter(|charge| has_collected(charge));
     let charges = charges.filter(|charge| charge.customer.is_some());

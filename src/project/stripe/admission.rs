@@ -1,4 +1,4 @@
-//! Which of Stripe's events count: those of the configured mode and account. The others are stored and change
+//! Which of Stripe's events are counted: those of the configured mode and account. The others are stored and change
 //! nothing.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::envelope::origin::Origin;
 
-/// Which mode's events count.
+/// Which mode's events are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StripeMode {
     /// Real money.
@@ -29,7 +29,7 @@ impl StripeMode {
         }
     }
 
-    /// Whether events of this `livemode` count. Events without it count.
+    /// Whether events of this `livemode` are counted. Events without it are.
     ///
     /// # Errors
     /// The reason why not.
@@ -50,18 +50,18 @@ impl FromStr for StripeMode {
     }
 }
 
-/// The settings that decide which events count.
+/// The settings that decide which events are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// The mode.
     pub mode: StripeMode,
-    /// The account whose events count. `None`: events without an account, which belong to the account of the
+    /// The account whose events are counted. `None`: events without an account, which belong to the account of the
     /// webhook endpoint.
     pub account: Option<String>,
 }
 
 impl Admission {
-    /// Whether events from `origin` count.
+    /// Whether events from `origin` are counted.
     ///
     /// # Errors
     /// The reason why not; the account is checked first.
@@ -74,7 +74,7 @@ impl Admission {
     }
 }
 
-/// Why an event does not count.
+/// Why an event is not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCounted {
     /// It is of test mode or a sandbox.
@@ -124,7 +124,7 @@ impl NotCounted {
         plain.into_iter().find(|reason| reason.kind() == code).or(account)
     }
 
-    /// Whether events of this reason would count under `admission`.
+    /// Whether events of this reason would be counted under `admission`.
     #[must_use]
     pub fn is_lifted_by(&self, admission: &Admission) -> bool {
         match self {
@@ -137,7 +137,7 @@ impl NotCounted {
         }
     }
 
-    /// The setting to change if such events should count.
+    /// The setting to change so that such events are counted.
     #[must_use]
     pub fn setting(&self) -> String {
         match self {

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// Every field name that a reader in this folder uses, anywhere in an event.
-const READ: [&str; 119] = [
+const USED: [&str; 119] = [
     "account",
     "active",
     "amount",
@@ -138,7 +138,7 @@ const WHOLE: [&str; 2] = ["currency_options", "metadata"];
 /// If it is not JSON.
 pub fn decode_fields(body: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let event = Keep::Read.deserialize(&mut deserializer)?;
+    let event = Keep::Used.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(event)
 }
@@ -148,15 +148,15 @@ pub fn decode_fields(body: &[u8]) -> serde_json::Result<Value> {
 enum Keep {
     All,
     /// Of objects only the used fields.
-    Read,
+    Used,
     Nothing,
 }
 
 impl Keep {
     fn of(self, key: &str) -> Self {
         match self {
-            Self::Read if WHOLE.contains(&key) => Self::All,
-            Self::Read if READ.binary_search(&key).is_err() => Self::Nothing,
+            Self::Used if WHOLE.contains(&key) => Self::All,
+            Self::Used if USED.binary_search(&key).is_err() => Self::Nothing,
             kept => kept,
         }
     }
@@ -298,7 +298,7 @@ mod tests {
             include_str!("objects/tax.rs"),
             include_str!("../../envelope/origin.rs"),
         ];
-        let is_kept = |name: &str| READ.contains(&name) || WHOLE.contains(&name);
+        let is_kept = |name: &str| USED.contains(&name) || WHOLE.contains(&name);
         // `value["name"]`, and lists of such names.
         let brackets = readers.iter().flat_map(|text| text.split("[\"").skip(1));
         let lists = brackets.filter_map(|rest| rest.split_once("\"]"));
@@ -306,6 +306,6 @@ mod tests {
         let names = lists.flat_map(|(names, _)| names.split("\", \""));
         let missing: Vec<&str> = names.filter(|name| !is_kept(name)).collect();
         assert_eq!(missing, Vec::<&str>::new());
-        assert!(READ.is_sorted());
+        assert!(USED.is_sorted());
     }
 }

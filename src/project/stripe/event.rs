@@ -59,8 +59,8 @@ pub fn decode(mut event: Value, user_id_keys: &[String]) -> Result<Payload, Deco
 /// A thin event has the object's id without its state. Its type is the usual one with a prefix:
 /// `v1.invoice.paid`.
 fn thin(event: &Value, event_type: &str) -> Payload {
-    let is_read = event_type.strip_prefix("v1.").and_then(Kind::of_event).is_some();
-    match id(&event["related_object"]).filter(|_| is_read) {
+    let is_used = event_type.strip_prefix("v1.").and_then(Kind::of_event).is_some();
+    match id(&event["related_object"]).filter(|_| is_used) {
         Some(object_id) => Payload::Thin { object_id },
         None => Payload::Ignored,
     }

@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// Every kind.
+    /// Every kind that Stripe has; imported payments are not Stripe's.
     pub const ALL: [Self; 12] = [
         Self::Customer,
         Self::Checkout,

@@ -2,7 +2,7 @@
 //!
 //! [`event`] finds the object that an event is about; [`objects`] turns each [`Kind`] of object from any
 //! version, 2017 to now, into structs; [`lifecycle`] ranks statuses, and [`sticky_fields`] keeps what only
-//! some events report. [`admission`] decides which mode's and account's events count, [`snapshot`] reads what
+//! some events report. [`admission`] decides which mode's and account's events are counted, [`snapshot`] reads what
 //! the API shows, and [`difference`] compares that with the facts.
 
 pub mod admission;

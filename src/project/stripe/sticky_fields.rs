@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn invoice_payments_are_sticky() {
-        let paid = |intent: &str| PaymentRef { intent: Some(intent.to_owned()), ..PaymentRef::default() };
+        let payment = |intent: &str| PaymentRef { intent: Some(intent.to_owned()), ..PaymentRef::default() };
         let invoice = |names: &[&str]| {
-            let payments: BTreeSet<PaymentRef> = names.iter().map(|name| paid(name)).collect();
+            let payments: BTreeSet<PaymentRef> = names.iter().map(|name| payment(name)).collect();
             StripeObject::Invoice(Invoice { payments, ..Invoice::default() })
         };
         let mut last = invoice(&[]);

@@ -169,7 +169,7 @@ impl LockedBatch {
         transaction.commit().await?;
         self.attempt_recorded = true;
         let mut transaction = database::begin(&self.pool).await?;
-        let is_locked = pending::lock_counted(&mut transaction, envelopes).await?;
+        let is_locked = pending::lock_for_recorded_attempt(&mut transaction, envelopes).await?;
         retain(envelopes, is_locked);
         self.transaction = Some(transaction);
         Ok(())

@@ -61,7 +61,7 @@ impl ConsumerChannel {
         self.unsettled().iter().take(tags.len()).eq(tags)
     }
 
-    fn settled(&self, tags: &[u64]) {
+    fn mark_settled(&self, tags: &[u64]) {
         let mut unsettled = self.unsettled();
         for tag in tags {
             unsettled.remove(tag);
@@ -94,7 +94,7 @@ impl ChannelTags {
                 self.channel.send(disposition, *tag, false).await?;
             }
         }
-        self.channel.settled(&self.tags);
+        self.channel.mark_settled(&self.tags);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::pages::{self, Page};
 use super::progress::PageTask;
 use super::tables::{Table, uuid};
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::store::resolve::activity;
 
 /// A page of `auth.sessions`, without those of OAuth clients.
@@ -29,7 +29,7 @@ pub(in crate::store) async fn sessions(
         task.page_rows,
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
-    let logins = read(tx, task, &source, is_new, Evidence::Session, now).await?;
+    let logins = read(tx, task, &source, is_new, LoginEvidence::Session, now).await?;
     // A page is only split where no weaker evidence is known.
     if let (false, Some(users), Some(moments)) = (task.is_half, logins.users, logins.moments) {
         activity::recheck_weak(tx, &users, &moments).await?;
@@ -56,9 +56,9 @@ pub(in crate::store) async fn audit_log(
     );
     let is_new = format!(
         "{} and exists (select from auth.users u where u.id = p.user_id)",
-        unreported(Evidence::AuditLog)
+        unreported(LoginEvidence::AuditLog)
     );
-    Ok(read(tx, task, &source, &is_new, Evidence::AuditLog, now).await?.page)
+    Ok(read(tx, task, &source, &is_new, LoginEvidence::AuditLog, now).await?.page)
 }
 
 /// A page of `auth.users`: the last sign-in of each, reported whenever it changed.
@@ -79,11 +79,11 @@ pub(in crate::store) async fn sign_ins(
         pages::after(task, "t.id", "uuid"),
         task.page_rows,
     );
-    Ok(read(tx, task, &source, &unreported(Evidence::SignIn), Evidence::SignIn, now).await?.page)
+    Ok(read(tx, task, &source, &unreported(LoginEvidence::SignIn), LoginEvidence::SignIn, now).await?.page)
 }
 
 /// Neither known itself nor by stronger evidence.
-fn unreported(evidence: Evidence) -> String {
+fn unreported(evidence: LoginEvidence) -> String {
     format!(
         "not exists (select from ingest.logins l where l.session_id = p.session_id)
          and not exists (
@@ -107,13 +107,13 @@ async fn read(
     task: &PageTask,
     source: &str,
     is_new: &str,
-    evidence: Evidence,
+    evidence: LoginEvidence,
     now: OffsetDateTime,
 ) -> Result<Logins, sqlx::Error> {
     pages::run(tx, task, statement(task, source, is_new, evidence), now).await
 }
 
-fn statement(task: &PageTask, source: &str, is_new: &str, evidence: Evidence) -> String {
+fn statement(task: &PageTask, source: &str, is_new: &str, evidence: LoginEvidence) -> String {
     let (name, strength) = (evidence.as_str(), evidence as i16);
     let new_rows = pages::new_rows(&format!(
         "select p.*, p.session_id as name from page p
@@ -128,7 +128,7 @@ fn statement(task: &PageTask, source: &str, is_new: &str, evidence: Evidence) ->
     );
     let (outcome, moved) = (pages::outcome(task), if task.counts_later { "" } else { MOVED });
     let rechecked =
-        if evidence == Evidence::Session && !task.is_half { "new_rows" } else { "new_rows where false" };
+        if evidence == LoginEvidence::Session && !task.is_half { "new_rows" } else { "new_rows where false" };
     format!(
         "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
          {new_rows}, {recorded}, inserted as (

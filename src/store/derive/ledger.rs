@@ -44,8 +44,8 @@ impl From<Movement> for Entry {
     }
 }
 
-/// Recomputes the customers' ledgers, each from its second on: movements that no longer hold are superseded,
-/// new ones recorded. `owners`: the users who exist.
+/// Recomputes the customers' ledgers, each from its second in `since` on: movements that no longer hold are superseded,
+/// new ones recorded. `owners`: each customer's user, if it exists.
 pub async fn revise(
     tx: &mut PgConnection,
     since: &RecomputeFrom,
@@ -88,9 +88,9 @@ pub async fn revise(
 /// The stored ledger of some customers.
 #[derive(Default)]
 struct Recorded {
-    /// The currencies in which each customer had revenue before its second.
+    /// The currencies in which each customer had revenue before its second in `since`.
     prior_currencies: HashMap<String, BTreeSet<String>>,
-    /// The current movements from its second on.
+    /// The current movements from that second on.
     current: Vec<CurrentMovement>,
 }
 
@@ -108,14 +108,14 @@ struct StoredMovement {
     customer_id: String,
     currency: String,
     effective_at: OffsetDateTime,
-    /// It is the first in its currency, before the second.
+    /// It is earlier than the customer's second in `since`, and the first in its currency.
     is_before: bool,
     #[sqlx(flatten)]
     entry: Entry,
 }
 
 /// Subqueries that cannot be flattened (`offset 0`) force an index lookup per customer: its movements from
-/// the second on, and its first in each currency.
+/// its second in `since` on, and its first in each currency.
 async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
     let movements: Vec<StoredMovement> = sqlx::query_as(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,

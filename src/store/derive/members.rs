@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::money;
+use super::customer_revenue;
 use super::subscriptions::TieredSubscription;
 use crate::project::member::{self, CurrencyRevenue, MemberSubscription, SubscriptionSummary};
 use crate::project::stripe::StripeObject;
@@ -23,7 +23,7 @@ pub struct MemberInputs<'a> {
     /// Each customer of both, with its user.
     pub owners: &'a HashMap<String, Uuid>,
     /// The customers' sums.
-    pub sums: &'a money::SumsByCustomer,
+    pub sums: &'a customer_revenue::SumsByCustomer,
     /// The customers' subscriptions.
     pub subscriptions: &'a [TieredSubscription],
     pub(super) context: Context<'a>,

@@ -1,11 +1,11 @@
 //! Derives from the facts: owners, values, sums, rows. Only what can have changed is derived: activity
 //! changes no revenue, and a payment changes no subscription.
 
+pub mod customer_revenue;
 pub(super) mod delete_unreferenced;
 pub mod leads;
 pub mod ledger;
 pub mod members;
-pub mod money;
 pub mod owners;
 pub mod payment_history;
 pub(super) mod preexisting_payments;
@@ -144,9 +144,9 @@ impl RevenueScope {
         let mut to_decide = affected.customers_to_match.clone();
         to_decide.extend(stored.undecided(&reported));
         let mut members = affected.users.clone();
-        // A member with rows is derived with a customer that has no other user.
+        // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
         members.extend(affected.named.difference(&stored.members()));
-        // If no owner can change, everything was loaded with the stored ones.
+        // If no owner can change and nobody else was named, everything was loaded with the stored owners.
         let is_loaded = to_decide.is_empty() && members.is_empty();
 
         let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
@@ -179,7 +179,11 @@ impl RevenueScope {
     }
 
     /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
-    fn derive_completely_without_sums(&mut self, before: &money::SumsByCustomer, payments: &ChangedPayments) {
+    fn derive_completely_without_sums(
+        &mut self,
+        before: &customer_revenue::SumsByCustomer,
+        payments: &ChangedPayments,
+    ) {
         if self.payment_only.is_empty() {
             return;
         }
@@ -205,7 +209,7 @@ async fn derive_revenue(
     if tables == Tables::Live {
         owners::record(tx, owners.matches, now).await?;
     }
-    let before = money::load(tx, &scope.all_customers(&affected)).await?;
+    let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
     let to_value = scope.customers_to_value(&affected);
     let AffectedRevenue { payments, thin_event_objects, parked, mut force_rewrite, recompute_from, .. } =
@@ -223,7 +227,7 @@ async fn derive_revenue(
         valuation::value(tx, &to_value, &recompute_times, now).await?;
     let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
     let after = sums(&before, &payments, &tiered, &to_value);
-    money::write(tx, &before, &after).await?;
+    customer_revenue::write(tx, &before, &after).await?;
     ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
     ledger::assign(tx, &owners.reassigned, &users_of, &with_unassigned_movements).await?;
 
@@ -288,11 +292,11 @@ async fn lock_existing_users<const N: usize>(
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
 /// the customers in `to_value` replaced by that of the `tiered` subscriptions.
 fn sums(
-    before: &money::SumsByCustomer,
+    before: &customer_revenue::SumsByCustomer,
     payments: &ChangedPayments,
     tiered: &[TieredSubscription],
     to_value: &BTreeSet<String>,
-) -> money::SumsByCustomer {
+) -> customer_revenue::SumsByCustomer {
     let mut after = before.clone();
     for (_, sums) in after.iter_mut().filter(|((customer, _), _)| to_value.contains(customer)) {
         sums.mrr = 0;

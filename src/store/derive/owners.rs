@@ -26,7 +26,7 @@ pub struct Owners {
     pub named: BTreeSet<Uuid>,
     /// Customers whose user changed.
     pub reassigned: BTreeSet<String>,
-    /// Customers without a user, with the reason.
+    /// Customers without a user or with contradicting evidence, with the reason.
     pub parked: Vec<Parked>,
     /// New matches by e-mail address, not recorded as events yet.
     pub matches: Vec<Match>,
@@ -44,13 +44,13 @@ pub async fn decide_owners(
         return Ok(owners);
     }
     let all = IdentityEvidence::load(tx, customers).await?;
-    let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let deleted = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.existing().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
-    for customer in customers.difference(&idle) {
+    for customer in customers.difference(&deleted) {
         let (claims, addresses) = evidence.about(customer);
         let owner = identity::owner(
             claims,
@@ -184,8 +184,8 @@ pub async fn record(
     Ok(())
 }
 
-/// Deletes customers that nothing refers to any more: a guest payment that turned out to belong to a
-/// customer. Otherwise the order of events would matter.
+/// Deletes those of the `unclaimed` customers that nothing refers to any more, and returns them: a guest payment turned
+/// out to belong to a customer. Otherwise the order of events would matter.
 async fn delete_unreferenced_customers(
     tx: &mut PgConnection,
     unclaimed: impl Iterator<Item = &String>,
@@ -194,7 +194,7 @@ async fn delete_unreferenced_customers(
     if unclaimed.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let idle: Vec<String> = sqlx::query_scalar(
+    let unreferenced: Vec<String> = sqlx::query_scalar(
         "select u.id from unnest($1::text[]) as u (id)
          where not exists (select from payments p where p.customer_id = u.id)
            and not exists (select from stripe_facts f where f.customer_id = u.id)",
@@ -202,10 +202,10 @@ async fn delete_unreferenced_customers(
     .bind(unclaimed)
     .fetch_all(&mut *tx)
     .await?;
-    if !idle.is_empty() {
-        sqlx::query("delete from customers where id = any($1)").bind(&idle).execute(tx).await?;
+    if !unreferenced.is_empty() {
+        sqlx::query("delete from customers where id = any($1)").bind(&unreferenced).execute(tx).await?;
     }
-    Ok(idle.into_iter().collect())
+    Ok(unreferenced.into_iter().collect())
 }
 
 async fn stored_owners(

@@ -38,13 +38,13 @@ pub async fn write(
     owners: &HashMap<String, Uuid>,
 ) -> Result<Written, sqlx::Error> {
     // First: the payment intent may move to another row, and a row of ours must not be mistaken for a
-    // pre-existing one. A pre-existing row stays: the invoice that has claimed the payment adopts it.
+    // pre-existing one. A pre-existing row stays: the invoice that the payment belongs to now adopts it.
     let ours: Vec<Uuid> = changes.removed.iter().map(|payment| row_id(&payment.id)).collect();
     delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &ours).await?;
     delete_unowned(tx, changes, force_rewrite, owners).await?;
 
     let mut rows = load(tx, changes, force_rewrite, owners).await?;
-    let large =
+    let exceeding_int4 =
         rows.iter().filter(|row| row.payment.exceeds_int4()).map(|row| row.payment.id.clone()).collect();
     let has_conflicts = preexisting_payments::has_conflicts(tx, &rows).await?;
     if has_conflicts {
@@ -57,7 +57,7 @@ pub async fn write(
         }
         upsert(tx, &rows).await?;
     }
-    Ok(Written { exceeding_int4: large, too_large })
+    Ok(Written { exceeding_int4, too_large })
 }
 
 /// Deletes rows of payments that have no user any more, for example because the user was deleted.

@@ -51,9 +51,9 @@ pub(in crate::store) fn choose(subscription: &Subscription, tiers: &[MembershipT
 /// The tiers that name a price or product of these subscriptions.
 pub(in crate::store) async fn named(
     tx: &mut PgConnection,
-    valuation: &[Valuation],
+    valuations: &[Valuation],
 ) -> Result<Vec<MembershipTier>, sqlx::Error> {
-    let prices = || valuation.iter().flat_map(|one| &one.subscription.items).map(|item| &item.price);
+    let prices = || valuations.iter().flat_map(|one| &one.subscription.items).map(|item| &item.price);
     let ids: BTreeSet<&str> = prices().map(|price| price.id.as_str()).collect();
     let products: BTreeSet<&str> = prices().filter_map(|price| price.product.as_deref()).collect();
     sqlx::query_as(

@@ -133,7 +133,7 @@ async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inp
     Ok(inputs)
 }
 
-/// The subscription with the status that counts: the last known one if Stripe's is unknown.
+/// The subscription with its effective status: the last known one if Stripe's is unknown.
 fn with_effective_status(subscription: &Subscription) -> Subscription {
     let mut subscription = subscription.clone();
     if let Some(known) = &subscription.known_status {
@@ -230,10 +230,10 @@ async fn store_recompute_times(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
     recompute_times: &HashMap<String, OffsetDateTime>,
-    valuation: &[Valuation],
+    valuations: &[Valuation],
 ) -> Result<(), sqlx::Error> {
     let mut next = HashMap::<&str, i64>::new();
-    for one in valuation {
+    for one in valuations {
         let overdue_from = match one.overdue {
             None if !one.subscription.needs_stripe => {
                 one.subscription.next_due_change().map(DueChange::overdue_from)

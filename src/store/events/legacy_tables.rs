@@ -2,8 +2,8 @@
 //! `ingest.events`, page by page. Each event is applied once, even if an earlier version applies it
 //! meanwhile.
 //!
-//! An earlier consumer of the outbox deletes a row in one transaction and inserts its event in another, and
-//! lets the first go only after the second. Rows that it has locked are skipped here. New rows are written in
+//! An earlier consumer of the outbox deletes a row in one transaction and inserts its event in another, and commits the
+//! deletion only after the insertion. Rows that it has locked are skipped here. New rows are written in
 //! the common order of all writers, to avoid deadlocks.
 
 use crate::store::{Store, StoreError};

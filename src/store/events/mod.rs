@@ -45,7 +45,7 @@ pub struct DecodedEvent<'a> {
 }
 
 impl DecodedEvent<'_> {
-    /// The object that the event is about, and its time there.
+    /// The object that the event is about, and the moment in that object's history.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
         self.subject_in(&self.payload)
     }
@@ -57,8 +57,8 @@ impl DecodedEvent<'_> {
             Payload::Row(report) => (Some(&report.subject), report.occurred_at),
             Payload::Sms(report) => (Some(&report.sid), report.at),
             Payload::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
-            Payload::Internal(Internal::ImportedSubscription(found)) => {
-                (found.subscription.as_deref(), self.envelope.occurred_at)
+            Payload::Internal(Internal::ImportedSubscription(imported)) => {
+                (imported.subscription.as_deref(), self.envelope.occurred_at)
             }
             _ => (None, self.envelope.occurred_at),
         }

@@ -38,7 +38,7 @@ impl NotCountedTotals {
     }
 }
 
-/// Records the events with another flag by a rebuild. `undecodable` events have none.
+/// Records the events whose flag in a rebuild differs from the stored one. `undecodable` events have none.
 pub(in crate::store) async fn record_flags(
     tx: &mut PgConnection,
     events: &[DecodedEvent<'_>],

@@ -94,10 +94,13 @@ pub async fn lock(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool
 }
 
 /// Locks those of `events` that are still pending, including those to be retried alone; returns for each whether it
-/// was. Their attempt is already counted and has to be made, so this waits for a lock of others: a batch that began
-/// before the count was committed locks the row before it sees that the row is no longer due.
-pub async fn lock_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
-    lock_by(tx, events, LOCK_COUNTED).await
+/// was. Their attempt is already recorded and has to be made, so this waits for a lock of others: a batch that began
+/// before the record was committed locks the row before it sees that the row is no longer due.
+pub async fn lock_for_recorded_attempt(
+    tx: &mut PgConnection,
+    events: &[Envelope],
+) -> Result<Vec<bool>, sqlx::Error> {
+    lock_by(tx, events, LOCK_FOR_RECORDED_ATTEMPT).await
 }
 
 /// The state is checked outside of the lateral query: inside, the planner could choose the index of pending events and
@@ -112,7 +115,7 @@ const LOCK: &str = "
     ) e
     where e.state = 'pending' and not e.alone";
 
-const LOCK_COUNTED: &str = "
+const LOCK_FOR_RECORDED_ATTEMPT: &str = "
     select e.source, e.event_id
     from unnest($1::text[], $2::text[]) as n (source, event_id)
     cross join lateral (

@@ -70,13 +70,13 @@ pub(in crate::store) async fn prune_events(
         "select source, event_id from unnest($2::text[], $3::text[]) as n (source, event_id)
          join ingest.events using (source, event_id) where {PRUNABLE}"
     );
-    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(prune_statement(&keys)))
+    let pruned: Pruned = sqlx::query_as(AssertSqlSafe(prune_statement(&keys)))
         .bind(now)
         .bind(events.iter().map(|(source, _)| *source).collect::<Vec<_>>())
         .bind(events.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())
         .fetch_one(tx)
         .await?;
-    Ok(emptied.events.unsigned_abs())
+    Ok(pruned.events.unsigned_abs())
 }
 
 /// The statement that removes the bodies of the events whose keys `keys` selects, at the time $1.

@@ -50,7 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stores events as pending that crashed consumers repeatedly: there attempts are counted.
+    /// Stores events that crashed consumers repeatedly as pending, because the attempts at pending events are counted.
     pub async fn store_suspects(&self, events: &[Envelope]) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());

@@ -11,7 +11,7 @@ use crate::store::StoreSettings;
 use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
-use crate::store::derive::money;
+use crate::store::derive::customer_revenue;
 use crate::store::events::{self, AppliedEvent, EventKey, not_counted};
 use crate::store::parked::{self, Checked};
 
@@ -101,7 +101,7 @@ pub(super) async fn finish_resolving_in(
     tx: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    money::sum_payments(tx).await?;
+    customer_revenue::sum_payments(tx).await?;
     // An object that came without its state was checked before all events about it were resolved.
     let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();

@@ -20,7 +20,7 @@ pub struct Counts {
     pub files: i64,
     /// The size of the files.
     pub file_bytes: i64,
-    /// Rows, by the metric that they move.
+    /// Rows, by the metric that counts them.
     pub rows: [i64; Metric::ALL.len()],
 }
 
@@ -112,7 +112,9 @@ pub async fn resolve_logins(
 #[derive(Debug, sqlx::FromRow)]
 struct RetimedLogin {
     user_id: Uuid,
+    /// Its time now.
     since: OffsetDateTime,
+    /// Its time before; the same if it is new.
     until: OffsetDateTime,
     is_new_session: bool,
 }

@@ -32,8 +32,10 @@ pub async fn load(
     let coupons =
         catalogue.discounts.values().filter_map(mrr::coupon_without_terms).map(ToOwned::to_owned).collect();
     fetch(tx, &mut catalogue, coupons).await?;
-    let unreported = subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
-    let customers: BTreeSet<&str> = unreported.map(|subscription| subscription.customer.as_str()).collect();
+    let without_amounts =
+        subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
+    let customers: BTreeSet<&str> =
+        without_amounts.map(|subscription| subscription.customer.as_str()).collect();
     last_lines(tx, &mut catalogue, customers).await?;
     let customers = need_discount_amounts(subscriptions, discounts, &catalogue);
     discount_amounts(tx, &mut catalogue, customers).await?;

@@ -11,6 +11,7 @@ use super::facts::Changed;
 use crate::project::payments::{self, Payment};
 use crate::project::stripe::{Checkout, StripeObject};
 
+/// The namespace of row ids: "memberflow" in ASCII.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
 
 /// The id of the row that memberflow creates for a Stripe object; it never changes.

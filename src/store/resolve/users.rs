@@ -88,7 +88,7 @@ impl UserStates {
     }
 }
 
-/// Records that these users existed once.
+/// Records that these users existed and were deleted.
 pub async fn record_deleted(
     tx: &mut PgConnection,
     users: &[Uuid],

@@ -50,11 +50,12 @@ pub(in crate::store) async fn decided_positions(
 /// A version that is new or has changed.
 pub(in crate::store) struct Revised {
     id: String,
-    /// The second from which it matters.
+    /// The second from which it changes the ledger.
     since: i64,
 }
 
-/// Stores the `winners` as versions.
+/// Stores the `winners` as versions. An earliest version of a discount matters from the beginning: its terms apply from
+/// its start, which may be long before, and to everything that names it by id.
 pub(in crate::store) async fn write(
     tx: &mut PgConnection,
     winners: &[Winner<StripeObject>],
@@ -92,12 +93,12 @@ pub(in crate::store) async fn write(
     Ok(written.into_iter().map(revised).collect())
 }
 
+/// Whether the subscription itself does not show what an item costs: invoices may have to.
 fn wants_lines(state: &StripeObject) -> bool {
     matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
 }
 
-/// From which second `revised` versions change their customers' ledgers. The terms of a discount, when first
-/// reported, apply from its start, which may be long before, and to everything that names it by id.
+/// From which second `revised` versions change their customers' ledgers.
 pub(in crate::store) fn recompute_from<'a>(
     revised: &[Revised],
     customer_of: impl Fn(&str) -> Option<&'a str>,

@@ -125,7 +125,13 @@ pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Ve
         let locked = pending::lock_due(&mut held, limits).await.unwrap();
         assert!(pending::lock(&mut held, &locked).await.unwrap().iter().all(|is_locked| *is_locked));
         pending::adjust_attempts(&mut *held, &locked, 1).await.unwrap();
-        assert!(pending::lock_counted(&mut held, &locked).await.unwrap().iter().all(|is_locked| *is_locked));
+        assert!(
+            pending::lock_for_recorded_attempt(&mut held, &locked)
+                .await
+                .unwrap()
+                .iter()
+                .all(|is_locked| *is_locked)
+        );
         let applied = app.store.apply_pending(Some(held), &locked).await.unwrap();
         assert!(app.store.begin_retry().await.unwrap().is_none());
         assert_eq!(applied.new, events.len());

@@ -2,7 +2,7 @@
 
 use memberflow::ops::triggers;
 use memberflow::project::supabase::ActivityTables;
-use memberflow::project::supabase::row::Numbered;
+use memberflow::project::supabase::row::TriggerChange;
 use sqlx::PgPool;
 
 use super::{ANN, activity, counts, drained, taken, watched};
@@ -51,7 +51,7 @@ async fn install_advances_the_change_numbers() {
     triggers::install(&app.database.pool, &tables).await.unwrap();
     entry(&app).await;
     let after = taken(&app.database.pool).await;
-    let numbers = [&lost_hours[0], &after[0]].map(|event| format!("{:?}", Numbered::of(event).unwrap()));
+    let numbers = [&lost_hours[0], &after[0]].map(|event| format!("{:?}", TriggerChange::of(event).unwrap()));
     assert!(numbers[0] < numbers[1], "{numbers:?}");
 
     let ahead = i64::MAX / 2;

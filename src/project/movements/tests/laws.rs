@@ -206,11 +206,11 @@ proptest! {
         change in any_version(),
     ) {
         let key = |it: &Version| (it.state.id().to_owned(), it.at, it.is_final);
-        let believed = all(versions.clone(), DAYS);
+        let before = all(versions.clone(), DAYS);
         let mut known: Vec<Version> = versions.into_iter().filter(|it| key(it) != key(&change)).collect();
         known.push(change.clone());
         let since = matters_since(&change, &known);
-        let mut ledger: Vec<Movement> = believed.into_iter().filter(|it| it.effective_at < since).collect();
+        let mut ledger: Vec<Movement> = before.into_iter().filter(|it| it.effective_at < since).collect();
         let prior_currencies = ledger.iter().map(|it| it.currency.clone()).collect();
         let history = History { versions: effective_versions(&known, since), prior_currencies };
         ledger.extend(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY));

@@ -103,7 +103,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
     let subscription =
         id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
     let paid_out_of_band = boolean(&value["paid_out_of_band"]);
-    let paid = PaymentRef {
+    let payment = PaymentRef {
         intent: id(&value["payment_intent"]),
         charge: id(&value["charge"]),
         succeeded: status == "paid" && !paid_out_of_band,
@@ -127,9 +127,9 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         last_failure: has_failed.then_some(failure),
         paid_out_of_band,
         paid_at: time(&value["status_transitions"]["paid_at"]),
-        payment_intent: paid.intent.clone(),
-        charge: paid.charge.clone(),
-        payments: Some(paid).filter(PaymentRef::names_any).into_iter().collect(),
+        payment_intent: payment.intent.clone(),
+        charge: payment.charge.clone(),
+        payments: Some(payment).filter(PaymentRef::names_any).into_iter().collect(),
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
         discount_amounts: if has_only_prorations { BTreeMap::new() } else { discount_amounts(value) },

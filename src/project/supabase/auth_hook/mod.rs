@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::field;
 use crate::envelope::hook::{Fields, TOKEN_HOOK, USER_HOOKS, fields, is_no_login};
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::project::payload::{Login, UserReport};
 use crate::project::{DecodeError, Payload};
 
@@ -39,7 +39,7 @@ fn decode_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Payload, Dec
     }
     let missing = |field| missing(TOKEN_HOOK, field);
     Ok(Payload::Login(Login {
-        evidence: Evidence::Session,
+        evidence: LoginEvidence::Session,
         session_id: field::id_like_uuid(&value(&object(call, "claims"), "session_id"))
             .ok_or_else(|| missing("claims.session_id"))?,
         user_id: field::uuid(&value(call, "user_id")).ok_or_else(|| missing("user_id"))?,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::project::payload::{Login, UserReport};
 use crate::project::{DecodeError, Payload};
 
@@ -51,7 +51,7 @@ fn user(name: &str, user: &Value) -> UserReport {
 #[test]
 fn token_after_authentication_is_a_login() {
     let expected = Login {
-        evidence: Evidence::Session,
+        evidence: LoginEvidence::Session,
         session_id: SESSION.to_owned(),
         user_id: USER,
         logged_in_at: datetime!(2026-03-04 05:06:07.089 UTC),

@@ -14,7 +14,7 @@ use super::count::{self, Row};
 use super::field;
 use super::tables::ActivityTables;
 use crate::envelope::Envelope;
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::{DecodeError, Payload};
@@ -26,14 +26,14 @@ mod tests;
 /// database that repeats a number does not repeat an id.
 pub use crate::envelope::TRIGGER;
 
-/// A change as a trigger numbered it.
+/// What the id and the time of a trigger's event say of the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbered {
+pub struct TriggerChange {
     sequence: i64,
     at: OffsetDateTime,
 }
 
-impl Numbered {
+impl TriggerChange {
     /// The sequence number in the event's id; `None` for a webhook.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Option<Self> {
@@ -42,21 +42,23 @@ impl Numbered {
     }
 }
 
-/// Decodes the body of a Database Webhook or of a trigger event, as sent or as stored. `numbered`: for a
-/// trigger event. `tables`: those whose rows count.
+/// Decodes the body of a Database Webhook or of a trigger event, as sent or as stored. `trigger_change`: for a
+/// trigger event. `tables`: those whose rows are counted.
 ///
 /// # Errors
 /// [`DecodeError`], if the row of a counted table has no usable id.
 pub fn decode(
     body: &[u8],
-    numbered: Option<Numbered>,
+    trigger_change: Option<TriggerChange>,
     tables: &ActivityTables,
 ) -> Result<Payload, DecodeError> {
-    let Some(change) = Change::of(body, numbered.is_some(), tables)? else { return Ok(Payload::Ignored) };
+    let Some(change) = Change::of(body, trigger_change.is_some(), tables)? else {
+        return Ok(Payload::Ignored);
+    };
     match change.relation.as_str() {
         "auth.users" => change.user(),
         "auth.sessions" => change.session(),
-        _ => change.row(numbered, tables),
+        _ => change.row(trigger_change, tables),
     }
 }
 
@@ -92,7 +94,7 @@ impl Change {
         }
         let session = &self.record;
         Ok(Payload::Login(Login {
-            evidence: Evidence::Session,
+            evidence: LoginEvidence::Session,
             session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
             user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
             logged_in_at: field::moment(&session["created_at"])
@@ -100,19 +102,23 @@ impl Change {
         }))
     }
 
-    fn row(self, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Payload, DecodeError> {
+    fn row(
+        self,
+        trigger_change: Option<TriggerChange>,
+        tables: &ActivityTables,
+    ) -> Result<Payload, DecodeError> {
         let Some(count) = count::count(tables, &self.relation, self.known()) else {
             return Ok(Payload::Ignored);
         };
         let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
         let is_final = self.change_kind == ChangeKind::Deleted;
-        let without = numbered.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
+        let without = trigger_change.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
         let occurred_at = count.at.unwrap_or(without);
         let state = |state: Option<String>| state.map_or(Value::Null, Value::String);
         Ok(Payload::Row(Report {
             subject: format!("{}/{row_id}", self.relation),
             occurred_at,
-            sequence: numbered.map(|change| change.sequence),
+            sequence: trigger_change.map(|change| change.sequence),
             change_kind: self.change_kind,
             is_final,
             state: Row {

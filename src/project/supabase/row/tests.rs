@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use super::{Numbered, Row};
+use super::{Row, TriggerChange};
 use crate::envelope::{Envelope, Source};
-use crate::project::internal::Evidence;
+use crate::project::internal::LoginEvidence;
 use crate::project::order::ChangeKind;
 use crate::project::payload::{Login, Report, UserReport};
 use crate::project::supabase::{ActivityTables, columns, field, reduced};
@@ -206,7 +206,7 @@ fn a_session_is_a_login_at_its_creation() {
     let session = json!({"id": ID, "user_id": USER, "created_at": "2026-01-02T03:04:05.5+00:00",
                          "updated_at": "2026-02-02T00:00:00+00:00", "oauth_client_id": null});
     let expected = Login {
-        evidence: Evidence::Session,
+        evidence: LoginEvidence::Session,
         session_id: ID.to_owned(),
         user_id: USER,
         logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),
@@ -280,7 +280,7 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
         received_at: at,
         body: body.to_string().into(),
     };
-    match super::decode(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
+    match super::decode(&envelope.body, TriggerChange::of(&envelope), &ActivityTables::default())
         .expect("a readable row")
     {
         Payload::Row(report) => report,

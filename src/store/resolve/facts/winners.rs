@@ -198,12 +198,13 @@ fn candidate<T: Resolvable>(Reported { event_id, report }: &Reported<T>) -> Cand
 /// The last identity claim of each strength among the reports of one position. A claim that a later report omits stays.
 fn last_identity_claims<T: Resolvable>(reports: &[Reported<T>]) -> Vec<ClaimReport> {
     let mut last_claims: Vec<ClaimReport> = Vec::new();
-    let mut left: Vec<&Reported<T>> = reports.iter().collect();
-    if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
+    let mut remaining: Vec<&Reported<T>> = reports.iter().collect();
+    if remaining.iter().all(|one| one.report.state.identity_claims().is_empty()) {
         return last_claims;
     }
-    while let Some(last) = order::last_report(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
-        let Reported { event_id, report } = left.swap_remove(last.index);
+    while let Some(last) = order::last_report(&remaining.iter().map(|one| candidate(one)).collect::<Vec<_>>())
+    {
+        let Reported { event_id, report } = remaining.swap_remove(last.index);
         let claims = report.state.identity_claims().into_iter();
         let new =
             claims.filter(|claim| last_claims.iter().all(|known| known.claim.strength != claim.strength));
@@ -260,14 +261,15 @@ pub(in crate::store) fn add_imported<T>(
         let subject = &reported.report.subject;
         let best = winners.get(subject).map(|one| (one.reported.position(), one.reported.event_id.as_str()));
         let best = best.or(stored.get(subject).map(|fact| (fact.position, fact.event_id.as_str())));
-        if best.is_none_or(|(position, by)| is_superseded_by(position, by, &reported)) {
+        if best.is_none_or(|(position, event_id)| is_superseded_by(position, event_id, &reported)) {
             winners.insert(subject.clone(), Winner { reported, tied: false, identity_claims: Vec::new() });
         }
     }
     winners.into_values().collect()
 }
 
-fn is_superseded_by<T>(position: HistoryPosition, by: &str, reported: &Reported<T>) -> bool {
-    let is_later_import = by.starts_with(IMPORT_PREFIX) && by < reported.event_id.as_str();
+/// Whether the report of the event `event_id` at `position` gives way to the imported `reported`.
+fn is_superseded_by<T>(position: HistoryPosition, event_id: &str, reported: &Reported<T>) -> bool {
+    let is_later_import = event_id.starts_with(IMPORT_PREFIX) && event_id < reported.event_id.as_str();
     position < reported.position() || (position == reported.position() && is_later_import)
 }

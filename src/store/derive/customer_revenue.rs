@@ -1,4 +1,4 @@
-//! Each customer's sums by currency.
+//! `customer_revenue`: each customer's sums by currency.
 
 use std::collections::{BTreeMap, BTreeSet};
 
