@@ -150,15 +150,33 @@ impl Job {
     }
 }
 
-/// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new. With a new
-/// one, those that ended long ago are deleted.
+/// No job was requested.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A fix is requested, and a comparison of the operation waits or runs.
+    #[error(
+        "job {id} is {state} and only compares: wait until it has ended, or cancel it, then request the fix"
+    )]
+    OnlyCompares {
+        /// The comparison's number.
+        id: i64,
+        /// Whether it waits or runs.
+        state: String,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new. A fix
+/// compares too, so it is also the answer to who requests a comparison. With a new one, those that ended long ago are deleted.
 pub async fn request(
     pool: &PgPool,
     operation: Operation,
     is_fix: bool,
     actor: &str,
     now: OffsetDateTime,
-) -> Result<(Job, bool), sqlx::Error> {
+) -> Result<(Job, bool), RequestError> {
     loop {
         let mut tx = database::begin(pool).await?;
         let made: Option<Job> = sqlx::query_as(REQUEST)
@@ -178,6 +196,9 @@ pub async fn request(
         tx.rollback().await?;
         let others = active(pool).await?;
         if let Some(job) = others.into_iter().find(|job| job.operation == operation.as_str()) {
+            if is_fix && !job.is_fix {
+                return Err(RequestError::OnlyCompares { id: job.id, state: job.state });
+            }
             return Ok((job, false));
         }
         // It has ended in between.
