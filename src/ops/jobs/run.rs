@@ -173,7 +173,7 @@ impl Runner {
         // Only known ones are taken up.
         let Ok(operation) = job.operation.parse::<Operation>() else { return Ok(()) };
         tracing::info!(job.id, job.operation, job.is_fix, job.requested_by, "job started");
-        let pool = database::pool(&self.config, CONNECTIONS)?;
+        let pool = database::cancellable_pool(&self.config, CONNECTIONS)?;
         let store = Store::new(pool.clone(), self.clock.clone(), StoreSettings::new(&self.config));
         let order = Order { operation, is_fix: job.is_fix, actor: &job.requested_by };
         let (mut progress, position) = Progress::watched();

@@ -230,6 +230,26 @@ async fn cancelled_job_stops_and_another_can_be_requested() {
 }
 
 #[tokio::test]
+async fn cancelled_jobs_statement_ends_in_the_database() {
+    const WAITING: &str = "select from pg_locks l join pg_database d on d.oid = l.database
+        where not l.granted and l.locktype = 'relation' and d.datname = current_database()";
+    let app = damaged().await;
+    let held = hold_up(&app).await;
+    let job = request(&app, Operation::ReconcileSupabase, false).await;
+    let config = config(&app);
+    let (runner, lifecycle) = (runner(&app, &config), Lifecycle::default());
+    let cancelling = async {
+        let waiting = async |count: usize| (app.rows(WAITING).await.len() == count).then_some(());
+        eventually("the statement waits", async || waiting(1).await).await;
+        jobs::cancel(&app.database.pool, job.id, "grace", NOW).await.unwrap();
+        eventually("the statement has ended", async || waiting(0).await).await;
+        held.rollback().await.unwrap();
+        lifecycle.stopping.cancel();
+    };
+    tokio::join!(runner.run(&lifecycle), cancelling);
+}
+
+#[tokio::test]
 async fn job_that_ended_long_ago_is_deleted_with_the_next_request() {
     let app = TestApp::begin().await;
     app.execute(
