@@ -4,7 +4,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
-use crate::ops::jobs::CancelError;
+use crate::ops::jobs::{CancelError, RequestError};
 use crate::ops::ledger::{InvalidMoment, InvalidMonths};
 use crate::ops::page::PageError;
 use crate::ops::rebuild::BoundedError;
@@ -90,6 +90,20 @@ impl From<tickets::ChangeError> for Problem {
             tickets::ChangeError::Stale => stale(error.to_string()),
             tickets::ChangeError::NotFound(ticket) => no_ticket(&ticket),
             tickets::ChangeError::Database(error) => database(&error),
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::OnlyCompares { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "job-only-compares",
+                "The job only compares",
+                error.to_string(),
+            ),
+            RequestError::Database(error) => database(&error),
         }
     }
 }

@@ -119,7 +119,7 @@ pub(super) struct Requested {
     is_fix: bool,
 }
 
-/// Requests it, and leads to the job; to the one there, if one of the operation waits or runs.
+/// Requests it, and leads to the job; to the one there, if one of the operation waits or runs that does as much.
 pub(super) async fn request(
     State(console): State<Console>,
     session: Session,

@@ -31,7 +31,8 @@ pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
             Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
         }
-        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store, in_flight)).await {
+        let measured = with_time_limit(gauges.measure(store, in_flight));
+        if let Some(Err(error)) = lifecycle.until_stopping(measured).await {
             tracing::warn!(%error, "updating the gauges failed, will retry");
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
@@ -49,7 +50,7 @@ pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
 
 /// Does what is due, page by page, so that events are applied in between.
 async fn run_due_work(store: &Store) -> Result<usize, StoreError> {
-    idempotency::expire(store.pool(), store.now()).await?;
+    with_time_limit(idempotency::expire(store.pool(), store.now())).await?;
     let mut total = with_time_limit(store.recompute_due()).await?;
     loop {
         match with_time_limit(store.refresh_members()).await? {

@@ -53,9 +53,22 @@ pub fn options(config: &Config) -> Result<PgConnectOptions, sqlx::Error> {
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
 pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
-    let options = options(config)?;
+    Ok(pool_with(options(config)?, connections))
+}
+
+/// The same for operations of any length that can be cancelled: Postgres ends the statement of a connection that is dropped,
+/// as it does for a rebuild.
+///
+/// # Errors
+/// If `DATABASE_URL` cannot be read as a URL.
+pub fn cancellable_pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options(config)?.options([("client_connection_check_interval", "1s")]);
+    Ok(pool_with(options, connections))
+}
+
+fn pool_with(options: PgConnectOptions, connections: u32) -> PgPool {
     let again = options.clone();
-    Ok(without_delay(PgPoolOptions::new())
+    without_delay(PgPoolOptions::new())
         // If a share is 0, its pool is never used; sqlx has no empty pools.
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -64,7 +77,7 @@ pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
             let again = again.clone();
             Box::pin(async move { check_or_replace(connection, &again).await })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// `options` with TCP_NODELAY on every connection.

@@ -23,7 +23,7 @@ pub struct Requested {
     is_fix: bool,
 }
 
-/// Requests a job. While one of the operation waits or runs, the answer is that one, whether it fixes or only compares.
+/// Requests a job. While one of the operation waits or runs, the answer is that one, or 409 to a fix if it only compares.
 #[utoipa::path(
     post,
     path = "/api/jobs",

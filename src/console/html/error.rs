@@ -4,7 +4,7 @@ use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 
 use crate::ops::ledger::{InvalidMoment, InvalidMonths};
-use crate::ops::{members, page, tickets};
+use crate::ops::{jobs, members, page, tickets};
 
 /// There is no page, or not for this person, or not now.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum PageError {
     /// Not for this person, or not from there.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// Something else is under way; says what.
+    #[error("{0}")]
+    Busy(String),
     /// The database does not answer.
     #[error("The database does not answer. Try again in some seconds.")]
     Away,
@@ -71,6 +74,15 @@ impl From<tickets::ListError> for PageError {
     }
 }
 
+impl From<jobs::RequestError> for PageError {
+    fn from(error: jobs::RequestError) -> Self {
+        match error {
+            jobs::RequestError::Database(error) => error.into(),
+            error @ jobs::RequestError::OnlyCompares { .. } => Self::Busy(error.to_string()),
+        }
+    }
+}
+
 impl From<InvalidMoment> for PageError {
     fn from(invalid: InvalidMoment) -> Self {
         Self::Invalid(invalid.to_string())
@@ -108,6 +120,7 @@ impl PageError {
             Self::NotFound | Self::Unknown(_) => (StatusCode::NOT_FOUND, "Not found"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "This makes no sense"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Not allowed"),
+            Self::Busy(_) => (StatusCode::CONFLICT, "Not now"),
             Self::Away => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong"),
         }

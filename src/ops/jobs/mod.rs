@@ -20,11 +20,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::page::{self, Count, Neighbours, PageError};
 use crate::database;
 use crate::store::audit::{self, Act};
+
+/// How long a job is kept after its end.
+const KEPT: Duration = Duration::days(90);
+/// The most jobs that one request deletes.
+const DELETED_MAX: i64 = 100;
 
 /// An operation that can be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -145,14 +150,33 @@ impl Job {
     }
 }
 
-/// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new.
+/// No job was requested.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A fix is requested, and a comparison of the operation waits or runs.
+    #[error(
+        "job {id} is {state} and only compares: wait until it has ended, or cancel it, then request the fix"
+    )]
+    OnlyCompares {
+        /// The comparison's number.
+        id: i64,
+        /// Whether it waits or runs.
+        state: String,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new. A fix
+/// compares too, so it is also the answer to who requests a comparison. With a new one, those that ended long ago are deleted.
 pub async fn request(
     pool: &PgPool,
     operation: Operation,
     is_fix: bool,
     actor: &str,
     now: OffsetDateTime,
-) -> Result<(Job, bool), sqlx::Error> {
+) -> Result<(Job, bool), RequestError> {
     loop {
         let mut tx = database::begin(pool).await?;
         let made: Option<Job> = sqlx::query_as(REQUEST)
@@ -165,12 +189,16 @@ pub async fn request(
         if let Some(job) = made {
             let act = Act { actor, act: "jobs request", arguments: job.audited(), outcome: json!({}) };
             audit::record(&mut tx, act, now).await?;
+            sqlx::query(DELETE_OLD).bind(now - KEPT).bind(DELETED_MAX).execute(&mut *tx).await?;
             tx.commit().await?;
             return Ok((job, true));
         }
         tx.rollback().await?;
         let others = active(pool).await?;
         if let Some(job) = others.into_iter().find(|job| job.operation == operation.as_str()) {
+            if is_fix && !job.is_fix {
+                return Err(RequestError::OnlyCompares { id: job.id, state: job.state });
+            }
             return Ok((job, false));
         }
         // It has ended in between.
@@ -182,6 +210,10 @@ const REQUEST: &str = concat!(
      on conflict (operation) where state in ('waiting', 'running') do nothing returning ",
     columns!()
 );
+
+/// Among the oldest by number, so that the primary key finds them.
+const DELETE_OLD: &str = "delete from ingest.jobs
+     where ended_at < $1 and id in (select id from ingest.jobs order by id limit $2)";
 
 /// The jobs that wait or run, at most one of each operation.
 pub async fn active(pool: &PgPool) -> Result<Vec<Job>, sqlx::Error> {

@@ -33,6 +33,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// After this many attempts an interrupted job fails.
 const ATTEMPTS: i32 = 3;
+/// The longest error that is stored.
+const ERROR_MAX_CHARS: usize = 4_000;
 /// The connections of an operation, besides the one that holds the lock.
 const CONNECTIONS: u32 = 2;
 /// How long a job waits for its connections to close.
@@ -88,21 +90,30 @@ impl Runner {
         if !has_work.unwrap_or(Ok(false))? {
             return Ok(());
         }
+        let Some(mut connection) = with_time_limit(self.lock()).await? else { return Ok(()) };
+        with_time_limit(self.take_back(&mut connection)).await?;
+        while !lifecycle.stopping.is_cancelled() {
+            let Some(job) = with_time_limit(self.take(&mut connection)).await? else { break };
+            if let Err(error) = self.carry_out(&job, &mut connection, lifecycle).await {
+                tracing::warn!(job.id, %error, "job was interrupted, will run again");
+                return Err(error);
+            }
+        }
+        with_time_limit(unlock(connection)).await
+    }
+
+    /// A connection that holds the lock, unless another process holds it.
+    async fn lock(&self) -> Result<Option<PgConnection>, sqlx::Error> {
         let mut connection = connect_unpooled(&database::options(&self.config)?).await?;
         let is_held: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
             .bind(LOCK)
             .fetch_one(&mut connection)
             .await?;
         if is_held {
-            self.take_back(&mut connection).await?;
-            while !lifecycle.stopping.is_cancelled() {
-                let Some(job) = self.take(&mut connection).await? else { break };
-                self.carry_out(&job, &mut connection, lifecycle).await?;
-            }
-            // By name: a backend ends some time after its client.
-            sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut connection).await?;
+            return Ok(Some(connection));
         }
-        connection.close().await
+        connection.close().await?;
+        Ok(None)
     }
 
     /// Whether a job waits or was interrupted: the lock is free then.
@@ -133,7 +144,7 @@ impl Runner {
             }
             let command = operation.parse().map(|operation: Operation| operation.command(job.is_fix));
             let error = format!(
-                "the process ended during {ATTEMPTS} attempts, and its log may say why: run `{}` instead",
+                "interrupted in all {ATTEMPTS} attempts, because the process or its connection to Postgres ended, and the log may say why: run `{}` instead",
                 command.unwrap_or_default()
             );
             end(connection, &job, Err(error), self.clock.now()).await?;
@@ -162,7 +173,7 @@ impl Runner {
         // Only known ones are taken up.
         let Ok(operation) = job.operation.parse::<Operation>() else { return Ok(()) };
         tracing::info!(job.id, job.operation, job.is_fix, job.requested_by, "job started");
-        let pool = database::pool(&self.config, CONNECTIONS)?;
+        let pool = database::cancellable_pool(&self.config, CONNECTIONS)?;
         let store = Store::new(pool.clone(), self.clock.clone(), StoreSettings::new(&self.config));
         let order = Order { operation, is_fix: job.is_fix, actor: &job.requested_by };
         let (mut progress, position) = Progress::watched();
@@ -182,14 +193,14 @@ impl Runner {
         match outcome {
             Outcome::Ended(result) => {
                 let is_done = result.is_ok();
-                self.report(connection, job.id, &position).await?;
-                end(connection, job, result, self.clock.now()).await?;
+                with_time_limit(self.report(connection, job.id, &position)).await?;
+                with_time_limit(end(connection, job, result, self.clock.now())).await?;
                 tracing::info!(job.id, is_done, "job ended");
             }
             Outcome::Cancelled => {
                 tracing::info!(job.id, "job cancelled");
                 if operation == Operation::Rebuild
-                    && let Err(error) = rebuild::clear(&store).await
+                    && let Err(error) = with_time_limit(rebuild::clear(&store)).await
                 {
                     tracing::warn!(%error, "leftovers of a rebuild not removed, the next one replaces them");
                 }
@@ -243,6 +254,12 @@ async fn stopped_for(time: Duration, lifecycle: &Lifecycle) {
     sleep(time).await;
 }
 
+/// Gives the lock back, by name: a backend ends some time after its client.
+async fn unlock(mut connection: PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut connection).await?;
+    connection.close().await
+}
+
 /// Lets a running job wait again.
 async fn put_back(connection: &mut PgConnection, id: i64, is_counted: bool) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -256,6 +273,11 @@ async fn put_back(connection: &mut PgConnection, id: i64, is_counted: bool) -> R
     Ok(())
 }
 
+/// An error as it is stored: Postgres text holds no NUL, and others' messages can; and they may be of any length.
+fn storable(error: &str) -> String {
+    error.chars().filter(|it| *it != '\0').take(ERROR_MAX_CHARS).collect()
+}
+
 /// Ends a running job; the audit log says so.
 async fn end(
     connection: &mut PgConnection,
@@ -265,8 +287,7 @@ async fn end(
 ) -> Result<(), sqlx::Error> {
     let (state, result, error) = match result {
         Ok(result) => ("done", Some(Json(result)), None),
-        // Postgres text holds no NUL, and others' messages can.
-        Err(error) => ("failed", None, Some(error.replace('\0', ""))),
+        Err(error) => ("failed", None, Some(storable(&error))),
     };
     let mut tx = connection.begin().await?;
     let ended = sqlx::query(
@@ -286,4 +307,15 @@ async fn end(
         audit::record(&mut tx, act, now).await?;
     }
     tx.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_is_stored_without_nul_and_not_beyond_a_limit() {
+        assert_eq!(storable("a\0b"), "ab");
+        assert_eq!(storable(&"é".repeat(ERROR_MAX_CHARS + 1)), "é".repeat(ERROR_MAX_CHARS));
+    }
 }

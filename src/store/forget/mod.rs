@@ -28,7 +28,7 @@ use super::events::prune;
 use super::locks;
 use super::resolve::payments;
 use super::tables::Tables;
-use super::{Store, StoreError, forgotten, sms};
+use super::{Store, StoreError, forgotten, rebuild, sms};
 use crate::database;
 
 pub use address::{AddressHandling, ListedAddress};
@@ -92,6 +92,8 @@ impl Store {
         if !plan.is_current(&mut tx, &self.settings.sms.country_code).await? {
             return Err(ForgetError::Changed);
         }
+        // Shadow tables of an interrupted rebuild have copies of the facts.
+        rebuild::remove_leftovers(&mut tx).await?;
         let person = &plan.person;
         let mut done = Done::new();
         done.insert("events emptied", prune::prune_events(&mut tx, &plan.events.pairs(), now).await?);

@@ -134,6 +134,11 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
     leave(connect(store).await?).await
 }
 
+/// The same as [`clear`], in a transaction that prevents rebuilds.
+pub(super) async fn remove_leftovers(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    shadow::remove(tx).await
+}
+
 /// Drops the shadow tables and ends the session. The lock is given back by name: a backend ends some time after its
 /// client has gone, and who asks at once would find a rebuild under way.
 async fn leave(mut connection: PgConnection) -> Result<(), RebuildError> {

@@ -21,6 +21,9 @@ async fn job_is_requested_once_listed_and_cancelled() {
     let again = request(json!({"operation": "rebuild"})).await;
     assert_eq!((again.status, &again.body), (StatusCode::OK, &made.body), "the one that is there");
     assert_eq!(request(json!({"operation": "reconcile twilio"})).await.status, StatusCode::CREATED);
+    let fix = request(json!({"operation": "reconcile twilio", "is_fix": true})).await;
+    assert_problem(&fix, StatusCode::CONFLICT, "is waiting and only compares");
+    assert_eq!(fix.body["type"], "urn:memberflow:problem:job-only-compares");
 
     let listed = pages(&app, "/api/jobs", 1, "jobs", "operation").await;
     assert_eq!(listed, [["reconcile twilio"], ["rebuild"]]);

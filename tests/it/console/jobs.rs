@@ -26,7 +26,9 @@ async fn operator_requests_a_job_follows_it_and_cancels_it() {
     let requested = browser.post("/console/jobs", &COMPARE).await;
     assert_eq!((requested.status, requested.location()), (StatusCode::SEE_OTHER, "/console/jobs/1"));
     let fix = [("operation", "reconcile stripe"), ("is_fix", "true")];
-    let again = browser.post("/console/jobs", &fix).await;
+    let refused = browser.post("/console/jobs", &fix).await;
+    refused.assert_is(StatusCode::CONFLICT, "job 1 is waiting and only compares");
+    let again = browser.post("/console/jobs", &COMPARE).await;
     assert_eq!(again.location(), "/console/jobs/1", "the one that waits");
     let page = browser.get("/console/jobs/1").await;
     page.assert_shows(&[

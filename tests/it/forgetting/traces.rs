@@ -89,6 +89,16 @@ async fn errors_of_jobs_that_name_the_person_are_removed() {
 }
 
 #[tokio::test]
+async fn leftovers_of_an_interrupted_rebuild_are_removed() {
+    let app = lives().await;
+    app.execute("create schema ingest_rebuild").await;
+    app.execute("create table ingest_rebuild.customer_emails as select * from ingest.customer_emails").await;
+    forget(&app, ADDRESS).await;
+    let left = app.rows("select from pg_namespace where nspname = 'ingest_rebuild'").await;
+    assert_eq!(left, [] as [Value; 0]);
+}
+
+#[tokio::test]
 async fn visits_of_the_leads_session_are_deleted() {
     let app = lives().await;
     app.execute("update public.leads set session_id = 'ann session'").await;

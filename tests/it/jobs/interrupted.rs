@@ -37,6 +37,29 @@ async fn running_job_whose_lock_is_free_runs_again_until_it_has_failed_often() {
 }
 
 #[tokio::test]
+async fn job_whose_connection_is_lost_runs_again_in_the_same_process() {
+    let app = damaged().await;
+    let held = hold_up(&app).await;
+    let job = request(&app, Operation::ReconcileSupabase, true).await;
+    let config = config(&app);
+    let (runner, lifecycle) = (runner(&app, &config), Lifecycle::default());
+    let losing = async {
+        until_state(&app, job.id, "running").await;
+        // "jobs" in ASCII.
+        app.execute(
+            "select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
+             where l.locktype = 'advisory' and l.objid = x'6a6f6273'::int and d.datname = current_database()",
+        )
+        .await;
+        held.rollback().await.unwrap();
+        let done = until_state(&app, job.id, "done").await;
+        assert_eq!(done.attempts, 2);
+        lifecycle.stopping.cancel();
+    };
+    tokio::join!(runner.run(&lifecycle), losing);
+}
+
+#[tokio::test]
 async fn shutdown_puts_the_job_back_at_once() {
     let app = damaged().await;
     let held = hold_up(&app).await;

@@ -228,3 +228,40 @@ async fn cancelled_job_stops_and_another_can_be_requested() {
     assert!(matches!(&again, CancelError::Ended { state, .. } if state == "cancelled"), "{again}");
     assert!(matches!(jobs::cancel(pool, 99, "grace", NOW).await, Err(CancelError::NotFound(99))));
 }
+
+#[tokio::test]
+async fn cancelled_jobs_statement_ends_in_the_database() {
+    const WAITING: &str = "select from pg_locks l join pg_database d on d.oid = l.database
+        where not l.granted and l.locktype = 'relation' and d.datname = current_database()";
+    let app = damaged().await;
+    let held = hold_up(&app).await;
+    let job = request(&app, Operation::ReconcileSupabase, false).await;
+    let config = config(&app);
+    let (runner, lifecycle) = (runner(&app, &config), Lifecycle::default());
+    let cancelling = async {
+        let waiting = async |count: usize| (app.rows(WAITING).await.len() == count).then_some(());
+        eventually("the statement waits", async || waiting(1).await).await;
+        jobs::cancel(&app.database.pool, job.id, "grace", NOW).await.unwrap();
+        eventually("the statement has ended", async || waiting(0).await).await;
+        held.rollback().await.unwrap();
+        lifecycle.stopping.cancel();
+    };
+    tokio::join!(runner.run(&lifecycle), cancelling);
+}
+
+#[tokio::test]
+async fn job_that_ended_long_ago_is_deleted_with_the_next_request() {
+    let app = TestApp::begin().await;
+    app.execute(
+        "insert into ingest.jobs (operation, is_fix, state, requested_by, requested_at, ended_at)
+         select 'rebuild', false, state, 'ada', '2026-01-01Z', ended_at::timestamptz
+         from (values ('done', '2026-08-22 11:59Z'), ('done', '2026-08-22 12:01Z'), ('running', null))
+             jobs (state, ended_at)",
+    )
+    .await;
+    let left = "select id from ingest.jobs order by id";
+    let (_, is_new) = jobs::request(&app.database.pool, Operation::Rebuild, false, "ada", NOW).await.unwrap();
+    assert_eq!((is_new, app.rows(left).await.len()), (false, 3), "nothing was made");
+    let made = request(&app, Operation::ReconcileStripe, false).await;
+    assert_eq!(app.rows(left).await, [2, 3, made.id].map(|id| json!({"id": id})));
+}
