@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use memberflow::database::connect_unpooled;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
@@ -23,8 +25,10 @@ const UPSERT: &str = "
 /// Rows per second, measured for so long.
 pub async fn measure(lasting: Duration) -> f64 {
     let database = durable(TestDatabase::empty().await).await;
-    // With the server's own settings, as the service connects: every commit is on disk.
-    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    // With the server's own settings, and as the service connects: every commit is on disk, and no statement waits for a
+    // delayed acknowledgement.
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let mut connection = connect_unpooled(&options).await.unwrap();
     let table =
         "create table yardstick (user_id uuid primary key, mrr bigint, total_spent bigint, status text,
                                          updated_at timestamptz)";
