@@ -103,6 +103,13 @@ impl From<RequestError> for Problem {
                 "The job only compares",
                 error.to_string(),
             ),
+            RequestError::OtherObject { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "job-of-another-object",
+                "The job is about another object",
+                error.to_string(),
+            ),
+            RequestError::InvalidObject(detail) => bad_request(detail),
             RequestError::Database(error) => database(&error),
         }
     }

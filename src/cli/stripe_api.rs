@@ -25,6 +25,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     let exit = match &error {
         ReconcileError::Store(StoreError::Unavailable(_)) => Exit::DependencyDown,
         ReconcileError::Store(_) => Exit::Failed,
+        ReconcileError::NotFound(_) => Exit::NotFound,
         ReconcileError::Api { source, .. } => match source {
             StripeApiError::OtherMode(_) | StripeApiError::Refused { status: 401 | 403, .. } => {
                 Exit::NotAllowed

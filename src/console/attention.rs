@@ -22,6 +22,7 @@ use crate::ops::drift::{self, LastCheck, StoredDifference};
 use crate::ops::events::{self, Event, Filter, State as EventState};
 use crate::ops::jobs::{self, Job, Operation};
 use crate::ops::parked::{self, Parked};
+use crate::ops::reconcile::stripe::{NOT_AT_STRIPE, ObjectId};
 use crate::ops::sources::{self, Source};
 
 /// Where it is.
@@ -56,6 +57,15 @@ struct Comparison {
     job: Option<Job>,
 }
 
+/// A difference, and what fixes its object alone.
+struct Difference<'a> {
+    difference: &'a StoredDifference,
+    /// The member of the row, whose events can be applied again.
+    member: Option<Uuid>,
+    /// The object of Stripe's API, which can be compared again.
+    at_stripe: Option<ObjectId>,
+}
+
 impl Attention {
     fn is_anything_compared(&self) -> bool {
         self.comparisons.iter().any(|it| it.check.is_some())
@@ -71,14 +81,25 @@ impl Attention {
 }
 
 impl Comparison {
-    /// What differed; the first difference of each row of a member has the member, whose events can be applied again.
-    fn differences(&self) -> Vec<(&StoredDifference, Option<Uuid>)> {
-        let mut rows: Vec<(&StoredDifference, Option<Uuid>)> = Vec::new();
+    /// What differed; the first difference of each object has what fixes it alone.
+    fn differences(&self) -> Vec<Difference<'_>> {
+        let mut rows: Vec<Difference<'_>> = Vec::new();
         for difference in self.check.iter().flat_map(|check| check.differences.0.iter()) {
-            let is_first = rows.last().is_none_or(|(last, _)| last.object != difference.object);
-            rows.push((difference, is_first.then(|| member_of(&difference.object)).flatten()));
+            let object = difference.object.as_str();
+            let is_first = rows.last().is_none_or(|last| last.difference.object != object);
+            let member = if is_first { member_of(object) } else { None };
+            let is_fixable = is_first && self.fixes_alone() && difference.field != NOT_AT_STRIPE;
+            let at_stripe = if is_fixable { ObjectId::of_difference(object) } else { None };
+            rows.push(Difference { difference, member, at_stripe });
         }
         rows
+    }
+
+    /// Whether a job can be requested that fixes one of the objects. The differences of a comparison that fixed what it could
+    /// are either fixed or cannot be.
+    fn fixes_alone(&self) -> bool {
+        let has_fixed = self.check.as_ref().is_some_and(|check| check.is_fix);
+        self.operation == Operation::ReconcileStripe && self.job.is_none() && !has_fixed
     }
 }
 

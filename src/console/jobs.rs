@@ -74,8 +74,6 @@ pub(super) async fn list(
 struct JobPage {
     frame: Frame,
     job: Job,
-    /// The command that does the same.
-    command: String,
     /// The summary, each value with its name.
     result: Vec<(String, String)>,
 }
@@ -105,11 +103,9 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let id = number(&name)?;
     let job = jobs::show(console.pool(), id).await?.ok_or_else(|| unknown(&name))?;
-    let operation: Result<Operation, _> = job.operation.parse();
-    let command = operation.map_or_else(|_| job.operation.clone(), |it| it.command(job.is_fix));
     let result = job.result.as_ref().map(|result| lines(&result.0)).unwrap_or_default();
     let frame = Frame::of(&session, "Attention", format!("Job {}", job.id));
-    Ok(page(&JobPage { frame, job, command, result }))
+    Ok(page(&JobPage { frame, job, result }))
 }
 
 /// What is requested.
@@ -117,6 +113,7 @@ pub(super) async fn show(
 pub(super) struct Requested {
     operation: String,
     is_fix: bool,
+    object: Option<String>,
 }
 
 /// Requests it, and leads to the job; to the one there, if one of the operation waits or runs that does as much.
@@ -126,10 +123,10 @@ pub(super) async fn request(
     fields: Result<Form<Requested>, FormRejection>,
 ) -> Result<Redirect, PageError> {
     session.require(ConsoleRole::Operator)?;
-    let Form(Requested { operation, is_fix }) = fields?;
+    let Form(Requested { operation, is_fix, object }) = fields?;
     let operation: Operation = operation.parse().map_err(PageError::Invalid)?;
     let (pool, now) = (console.pool(), console.now());
-    let (job, _) = jobs::request(pool, operation, is_fix, &session.actor, now).await?;
+    let (job, _) = jobs::request(pool, operation, is_fix, object.as_deref(), &session.actor, now).await?;
     Ok(to(job.id))
 }
 

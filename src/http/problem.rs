@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u16 = 5;
 
 /// The machine-readable name of every problem, except those about event fields: `<field>-missing` and
 /// `<field>-invalid`. Each is explained in `docs/problems.md`.
-pub const KINDS: [&str; 45] = [
+pub const KINDS: [&str; 46] = [
     "api-off",
     "bad-request",
     "body-broken-off",
@@ -38,6 +38,7 @@ pub const KINDS: [&str; 45] = [
     "internal",
     "job-ended",
     "job-not-found",
+    "job-of-another-object",
     "job-only-compares",
     "member-not-found",
     "method-not-allowed",

@@ -106,6 +106,29 @@ impl Sample {
     }
 }
 
+/// Removes the differences of `objects`, which agree now, from the last comparison of this `name`. A comparison that fixed
+/// what it could stays: it does not say which of its differences are left. A failure is only logged, as in [`Sample::store`].
+pub(super) async fn remove_agreeing(pool: &PgPool, name: &str, objects: &[String]) {
+    let removed = sqlx::query(
+        "update ingest.last_checks c set
+             remaining = greatest(0, c.remaining - (
+                 select count(distinct it ->> 'object') from jsonb_array_elements(c.differences) it
+                 where it ->> 'object' = any ($2))),
+             differences = (
+                 select coalesce(jsonb_agg(it order by n), '[]')
+                 from jsonb_array_elements(c.differences) with ordinality d (it, n)
+                 where it ->> 'object' <> all ($2))
+         where c.name = $1 and not c.is_fix",
+    )
+    .bind(name)
+    .bind(objects)
+    .execute(pool)
+    .await;
+    if let Err(error) = removed {
+        tracing::warn!(%error, name, "agreeing objects not removed from the last comparison");
+    }
+}
+
 /// A comparison that has ended.
 pub(super) struct Comparison<'a> {
     pub name: &'a str,

@@ -56,6 +56,16 @@ pub struct UnresolvedObject {
     pub detail: String,
 }
 
+/// Reads facts in brief.
+macro_rules! fact_summaries {
+    () => {
+        "select id, kind, (state ->> 'created')::bigint as created,
+                final and (kind in ('customer', 'price', 'product', 'coupon')
+                           or kind = 'invoice' and state ->> 'status' not in ('paid', 'void')) as may_be_unlisted
+         from ingest.stripe_facts"
+    };
+}
+
 /// A fact in brief.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct FactSummary {
@@ -127,17 +137,15 @@ impl Store {
         until: OffsetDateTime,
         limit: i64,
     ) -> Result<Vec<FactSummary>, StoreError> {
-        Ok(sqlx::query_as(
-            "select id, kind, (state ->> 'created')::bigint as created,
-                    final and (kind in ('customer', 'price', 'product', 'coupon')
-                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void')) as may_be_unlisted
-             from ingest.stripe_facts where id > $1 and occurred_at < $2 order by id limit $3",
-        )
-        .bind(after)
-        .bind(until)
-        .bind(limit)
-        .fetch_all(self.pool())
-        .await?)
+        const PAGE: &str =
+            concat!(fact_summaries!(), " where id > $1 and occurred_at < $2 order by id limit $3");
+        Ok(sqlx::query_as(PAGE).bind(after).bind(until).bind(limit).fetch_all(self.pool()).await?)
+    }
+
+    /// The fact about the object `id`, if any.
+    pub async fn fact_summary(&self, id: &str) -> Result<Option<FactSummary>, StoreError> {
+        const ONE: &str = concat!(fact_summaries!(), " where id = $1");
+        Ok(sqlx::query_as(ONE).bind(id).fetch_optional(self.pool()).await?)
     }
 }
 

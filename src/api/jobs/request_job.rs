@@ -21,9 +21,11 @@ pub struct Requested {
     /// Fix what differs; otherwise it is only compared.
     #[serde(default)]
     is_fix: bool,
+    /// Of `reconcile stripe`: the id of the only object to compare, `sub_…`; otherwise all are compared.
+    object: Option<String>,
 }
 
-/// Requests a job. While one of the operation waits or runs, the answer is that one, or 409 to a fix if it only compares.
+/// Requests a job. While one of the operation waits or runs, the answer is that one, or 409 if it does less than requested.
 #[utoipa::path(
     post,
     path = "/api/jobs",
@@ -41,8 +43,8 @@ pub async fn request(
     caller: Caller,
     Object(requested): Object<Requested>,
 ) -> Result<(StatusCode, Json<Job>), Problem> {
-    let Requested { operation, is_fix } = requested;
+    let Requested { operation, is_fix, object } = requested;
     let (pool, now) = (state.store.pool(), state.clock.now());
-    let (job, is_new) = jobs::request(pool, operation, is_fix, &caller.actor, now).await?;
+    let (job, is_new) = jobs::request(pool, operation, is_fix, object.as_deref(), &caller.actor, now).await?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(job)))
 }

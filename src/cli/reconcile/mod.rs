@@ -15,13 +15,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 
 /// Compare what events reported with Stripe's API, Twilio's API or the database; exit with 6 if they differ.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ReconcileArgs {
     #[command(subcommand)]
     command: ReconcileCommand,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum ReconcileCommand {
     Stripe(stripe::StripeArgs),
     Supabase(supabase::SupabaseArgs),

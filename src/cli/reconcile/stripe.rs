@@ -6,15 +6,16 @@ use super::drift::{Findings, short};
 use crate::cli::{Exit, Failure, stripe_api};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ops::actor::actor;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::Options;
-use crate::ops::reconcile::stripe::{self, DriftedObject, ObjectDrift, Report};
+use crate::ops::reconcile::stripe::{self, DriftedObject, ObjectDrift, ObjectId, Report};
 
 /// Compare every object of Stripe's API with what the events have reported.
 ///
 /// Objects whose events left a doubt are compared first. Needs STRIPE_API_KEY.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct StripeArgs {
     /// Fix differences, as an event created in the second in which Stripe answered would.
     #[arg(long)]
@@ -22,6 +23,9 @@ pub(super) struct StripeArgs {
     /// Leave out invoices, charges, refunds and disputes made before this date or moment.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     since: Option<OffsetDateTime>,
+    /// Compare only the object with this id (cus_…, sub_…, in_…, ch_…, re_…, dp_…, price_…).
+    #[arg(long, value_name = "ID", conflicts_with = "since")]
+    object: Option<ObjectId>,
     /// Show at most N of the objects that differ, as text; JSON shows them all.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u64,
@@ -30,14 +34,17 @@ pub(super) struct StripeArgs {
     json: bool,
 }
 
-/// Exits with 6 if differences remain, with 3 if some lists could not be read.
+/// Exits with 6 if differences remain, with 3 if some lists could not be read, with 5 if nobody has the one object.
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let options = Options { fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
     let show = |drifted: &DriftedObject| {
         findings.show(drifted, lines);
     };
-    let report = run_stripe("reconcile", options, config, clock, show).await?;
+    let report = match &args.object {
+        Some(object) => run_object(object, args.fix, config, clock, show).await?,
+        None => run_stripe("reconcile", options, config, clock, show).await?,
+    };
     findings.end(&report, report.total() + report.deleted_at_stripe, summary)?;
     Ok(exit(&report))
 }
@@ -69,6 +76,18 @@ pub async fn run_stripe(
             Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run continues").into())
         }
     }
+}
+
+async fn run_object(
+    object: &ObjectId,
+    fix: bool,
+    config: &Config,
+    clock: &Clock,
+    show: impl FnMut(&DriftedObject),
+) -> anyhow::Result<Report> {
+    let (store, api) = stripe_api::open(config, clock)?;
+    let done = stripe::run_object_by(&store, &api, clock, fix, object, &actor(), show).await;
+    done.map_err(stripe_api::failure)
 }
 
 fn lines(drifted: &DriftedObject) -> String {

@@ -78,7 +78,10 @@ impl From<jobs::RequestError> for PageError {
     fn from(error: jobs::RequestError) -> Self {
         match error {
             jobs::RequestError::Database(error) => error.into(),
-            error @ jobs::RequestError::OnlyCompares { .. } => Self::Busy(error.to_string()),
+            jobs::RequestError::InvalidObject(detail) => Self::Invalid(detail),
+            error @ (jobs::RequestError::OnlyCompares { .. } | jobs::RequestError::OtherObject { .. }) => {
+                Self::Busy(error.to_string())
+            }
         }
     }
 }

@@ -6,8 +6,8 @@
 /// The columns of a [`Job`].
 macro_rules! columns {
     () => {
-        "id, operation, is_fix, state, requested_by, requested_at, started_at, ended_at, heartbeat_at, attempts, \
-         part, done, total, result, error"
+        "id, operation, is_fix, object, state, requested_by, requested_at, started_at, ended_at, heartbeat_at, \
+         attempts, part, done, total, result, error"
     };
 }
 
@@ -23,6 +23,7 @@ use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 use time::{Duration, OffsetDateTime};
 
 use super::page::{self, Count, Neighbours, PageError};
+use super::reconcile::stripe::ObjectId;
 use crate::database;
 use crate::store::audit::{self, Act};
 
@@ -86,6 +87,15 @@ impl Operation {
         };
         format!("memberflow {}{flag}", self.as_str())
     }
+
+    /// Whether it can be about this object alone; otherwise what is wrong.
+    fn check_object(self, object: &str) -> Result<(), String> {
+        let checked = match self {
+            Self::ReconcileStripe => object.parse::<ObjectId>().map(|_| ()),
+            _ => Err("only reconcile stripe compares one object".to_owned()),
+        };
+        checked.map_err(|reason| format!("invalid object {object:?}: {reason}"))
+    }
 }
 
 impl FromStr for Operation {
@@ -106,6 +116,8 @@ pub struct Job {
     pub operation: String,
     /// Whether it fixes what differs; otherwise it only compares.
     pub is_fix: bool,
+    /// The id of the only object that is compared; null: all.
+    pub object: Option<String>,
     /// `waiting`, `running`, `done`, `failed` or `cancelled`.
     pub state: String,
     /// Who requested it, as the audit log calls them.
@@ -144,9 +156,24 @@ impl Job {
         self.state == "waiting" || self.state == "running"
     }
 
+    /// The command that does the same.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let operation: Result<Operation, _> = self.operation.parse();
+        let command = operation.map_or_else(|_| self.operation.clone(), |it| it.command(self.is_fix));
+        match &self.object {
+            Some(object) => format!("{command} --object {object}"),
+            None => command,
+        }
+    }
+
     /// What the audit log has of it.
     fn audited(&self) -> Value {
-        json!({"job": self.id, "operation": self.operation, "is_fix": self.is_fix})
+        let mut audited = json!({"job": self.id, "operation": self.operation, "is_fix": self.is_fix});
+        if let Some(object) = &self.object {
+            audited["object"] = json!(object);
+        }
+        audited
     }
 }
 
@@ -163,25 +190,46 @@ pub enum RequestError {
         /// Whether it waits or runs.
         state: String,
     },
+    /// Something else is requested than the one object that a job of the operation compares.
+    #[error(
+        "job {id} is {state} and only about {object}: wait until it has ended, or cancel it, then request this one"
+    )]
+    OtherObject {
+        /// The job's number.
+        id: i64,
+        /// Whether it waits or runs.
+        state: String,
+        /// Its object.
+        object: String,
+    },
+    /// The operation cannot be about this object; says why.
+    #[error("{0}")]
+    InvalidObject(String),
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
 /// Requests a job for `actor`, unless one of the operation waits or runs; returns the job, and whether it is new. A fix
-/// compares too, so it is also the answer to who requests a comparison. With a new one, those that ended long ago are deleted.
+/// compares too, so it is also the answer to who requests a comparison, and one about everything to who requests one about an
+/// `object`. With a new one, those that ended long ago are deleted.
 pub async fn request(
     pool: &PgPool,
     operation: Operation,
     is_fix: bool,
+    object: Option<&str>,
     actor: &str,
     now: OffsetDateTime,
 ) -> Result<(Job, bool), RequestError> {
+    if let Some(object) = object {
+        operation.check_object(object).map_err(RequestError::InvalidObject)?;
+    }
     loop {
         let mut tx = database::begin(pool).await?;
         let made: Option<Job> = sqlx::query_as(REQUEST)
             .bind(operation.as_str())
             .bind(is_fix)
+            .bind(object)
             .bind(actor)
             .bind(now)
             .fetch_optional(&mut *tx)
@@ -196,6 +244,15 @@ pub async fn request(
         tx.rollback().await?;
         let others = active(pool).await?;
         if let Some(job) = others.into_iter().find(|job| job.operation == operation.as_str()) {
+            if let Some(other) = &job.object
+                && object != Some(other.as_str())
+            {
+                return Err(RequestError::OtherObject {
+                    id: job.id,
+                    object: other.clone(),
+                    state: job.state,
+                });
+            }
             if is_fix && !job.is_fix {
                 return Err(RequestError::OnlyCompares { id: job.id, state: job.state });
             }
@@ -206,7 +263,7 @@ pub async fn request(
 }
 
 const REQUEST: &str = concat!(
-    "insert into ingest.jobs (operation, is_fix, requested_by, requested_at) values ($1, $2, $3, $4)
+    "insert into ingest.jobs (operation, is_fix, object, requested_by, requested_at) values ($1, $2, $3, $4, $5)
      on conflict (operation) where state in ('waiting', 'running') do nothing returning ",
     columns!()
 );

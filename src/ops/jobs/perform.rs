@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::ops::drift::STORED_MAX;
 use crate::ops::progress::Progress;
 use crate::ops::rebuild;
+use crate::ops::reconcile::stripe::ObjectId;
 use crate::ops::reconcile::{Options, stripe, supabase, twilio};
 use crate::ops::stripe_api::{self, StripeApi};
 use crate::ops::twilio_api::{self, TwilioApi};
@@ -20,6 +21,8 @@ pub(super) struct Order<'a> {
     pub operation: Operation,
     /// Fix what differs; otherwise only compare.
     pub is_fix: bool,
+    /// The id of the only object that is compared.
+    pub object: Option<&'a str>,
     pub actor: &'a str,
 }
 
@@ -31,13 +34,16 @@ pub(super) async fn perform(
     store: &Store,
     progress: &mut Progress,
 ) -> Result<Value, String> {
-    let Order { operation, is_fix: fix, actor } = order;
+    let Order { operation, is_fix: fix, object, actor } = order;
     match operation {
         Operation::ReconcileStripe => {
             let api = StripeApi::rate_limited(config).map_err(|error| error.to_string())?;
             let api = api.ok_or(stripe_api::NO_KEY)?;
             let options = Options { fix, since: None };
-            let done = stripe::run_by(store, &api, clock, options, actor, progress, |_| {}).await;
+            let done = match object.map(str::parse::<ObjectId>).transpose()? {
+                Some(object) => stripe::run_object_by(store, &api, clock, fix, &object, actor, |_| {}).await,
+                None => stripe::run_by(store, &api, clock, options, actor, progress, |_| {}).await,
+            };
             done.map(|report| json!(report)).map_err(|error| error.explained())
         }
         Operation::ReconcileSupabase => {

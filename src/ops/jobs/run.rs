@@ -172,10 +172,11 @@ impl Runner {
     ) -> Result<(), sqlx::Error> {
         // Only known ones are taken up.
         let Ok(operation) = job.operation.parse::<Operation>() else { return Ok(()) };
-        tracing::info!(job.id, job.operation, job.is_fix, job.requested_by, "job started");
+        tracing::info!(job.id, job.operation, job.is_fix, job.object, job.requested_by, "job started");
         let pool = database::cancellable_pool(&self.config, CONNECTIONS)?;
         let store = Store::new(pool.clone(), self.clock.clone(), StoreSettings::new(&self.config));
-        let order = Order { operation, is_fix: job.is_fix, actor: &job.requested_by };
+        let object = job.object.as_deref();
+        let order = Order { operation, is_fix: job.is_fix, object, actor: &job.requested_by };
         let (mut progress, position) = Progress::watched();
         let performing = Box::pin(perform(order, &self.config, &self.clock, &store, &mut progress));
         let outcome = tokio::select! {

@@ -5,7 +5,7 @@ pub mod supabase;
 pub mod twilio;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::actor::note_by;
@@ -27,10 +27,9 @@ async fn audit(
     store: &Store,
     actor: &str,
     act: &str,
-    since: Option<OffsetDateTime>,
+    arguments: Value,
     report: &(impl Serialize + Sync),
 ) -> Result<(), StoreError> {
-    let arguments = json!({"since": since.map(OffsetDateTime::unix_timestamp)});
     let act = Act { actor, act, arguments, outcome: json!(report) };
     Ok(note_by(store.pool(), act, store.now()).await?)
 }

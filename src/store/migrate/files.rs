@@ -48,6 +48,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251207020000 "remember_what_was_forgotten",
     20251208010000 "keep_jobs",
     20251208020000 "count_events_by_minute",
+    20251208030000 "give_jobs_an_object",
 ];
 
 /// What applies them.

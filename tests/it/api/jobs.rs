@@ -25,8 +25,16 @@ async fn job_is_requested_once_listed_and_cancelled() {
     assert_problem(&fix, StatusCode::CONFLICT, "is waiting and only compares");
     assert_eq!(fix.body["type"], "urn:memberflow:problem:job-only-compares");
 
+    let of_object = json!({"operation": "reconcile stripe", "object": "sub_1"});
+    let made_of_object = request(of_object).await;
+    let (status, object) = (made_of_object.status, &made_of_object.body["object"]);
+    assert_eq!((status, object), (StatusCode::CREATED, &json!("sub_1")));
+    let all = request(json!({"operation": "reconcile stripe"})).await;
+    assert_problem(&all, StatusCode::CONFLICT, "is waiting and only about sub_1");
+    assert_eq!(all.body["type"], "urn:memberflow:problem:job-of-another-object");
+
     let listed = pages(&app, "/api/jobs", 1, "jobs", "operation").await;
-    assert_eq!(listed, [["reconcile twilio"], ["rebuild"]]);
+    assert_eq!(listed, [["reconcile stripe"], ["reconcile twilio"], ["rebuild"]]);
     let waiting = read(&app, "/api/jobs?operation=rebuild&state=waiting&count=true").await;
     assert_eq!(waiting["jobs"], json!([made.body]));
     assert_eq!(waiting["count"], json!({"rows": 1, "is_capped": false}));
@@ -40,8 +48,8 @@ async fn job_is_requested_once_listed_and_cancelled() {
     let ended = ask(&app, Method::POST, &cancel, &Value::Null).await;
     assert_problem(&ended, StatusCode::CONFLICT, "is cancelled: only one that waits or runs");
     let acts = app.rows("select actor, act from ingest.audit_log order by id").await;
-    let expected =
-        ["jobs request", "jobs request", "jobs cancel"].map(|act| json!({"actor": "api", "act": act}));
+    let expected = ["jobs request", "jobs request", "jobs request", "jobs cancel"]
+        .map(|act| json!({"actor": "api", "act": act}));
     assert_eq!(acts, expected);
 }
 
@@ -49,6 +57,10 @@ async fn job_is_requested_once_listed_and_cancelled() {
 async fn wrong_requests_for_jobs_are_refused_with_what_to_do() {
     let app = TestApp::begin().await;
     let post = async |path: &str, body: Value| ask(&app, Method::POST, path, &body).await;
+    for (operation, object) in [("rebuild", "sub_1"), ("reconcile stripe", "pi_1")] {
+        let wrong = post("/api/jobs", json!({"operation": operation, "object": object})).await;
+        assert_problem(&wrong, StatusCode::BAD_REQUEST, &format!("invalid object \"{object}\""));
+    }
     let unknown = post("/api/jobs", json!({"operation": "backfill"})).await;
     assert_problem(&unknown, StatusCode::BAD_REQUEST, "expected one of `reconcile stripe`");
     let misspelt = post("/api/jobs", json!({"operation": "rebuild", "fix": true})).await;

@@ -98,6 +98,44 @@ async fn difference_of_a_member_is_fixed_alone_by_the_members_events() {
 }
 
 #[tokio::test]
+async fn difference_of_a_stripe_object_is_fixed_alone_by_a_job() {
+    let app = TestApp::begin().await;
+    app.execute(
+        r#"insert into ingest.last_checks (name, at, actor, is_fix, found, remaining, differences)
+         values ('reconcile stripe', now(), 'ada', false, 4, 4, '[
+             {"object": "subscription sub_1", "field": "status", "here": "active", "there": "past_due"},
+             {"object": "subscription sub_1", "field": "ended_at", "here": null, "there": 1},
+             {"object": "charge ch_1", "field": "missing", "here": null, "there": null},
+             {"object": "coupon SUMMER", "field": "missing", "here": null, "there": null},
+             {"object": "invoice in_1", "field": "not at Stripe", "here": null, "there": null}]')"#,
+    )
+    .await;
+    let mut viewer = Browser::with_role(&app.database.pool, "vera", ConsoleRole::Viewer).await;
+    assert!(!viewer.get("/console/attention").await.body.contains("name=\"object\""));
+    let mut browser = Browser::with_role(&app.database.pool, "olga", ConsoleRole::Operator).await;
+    let page = browser.get("/console/attention").await;
+    page.assert_shows(&["aria-label=\"Fix: subscription sub_1\"", "name=\"object\" value=\"ch_1\""]);
+    assert_eq!(page.body.matches("name=\"object\"").count(), 2, "one each, where it can be fixed alone");
+
+    let fix = [("operation", "reconcile stripe"), ("is_fix", "true"), ("object", "sub_1")];
+    viewer.post("/console/jobs", &fix).await.assert_is(StatusCode::FORBIDDEN, "may read and not change");
+    assert_eq!(browser.post("/console/jobs", &fix).await.location(), "/console/jobs/1");
+    browser.get("/console/jobs/1").await.assert_shows(&[
+        "<h1>reconcile stripe: fix sub_1</h1>",
+        "<code>memberflow reconcile stripe --fix --object sub_1</code>",
+    ]);
+    let page = browser.get("/console/attention").await;
+    page.assert_shows(&["<a href=\"/console/jobs/1\">Job 1</a> fixes sub_1: waiting"]);
+    assert!(!page.body.contains("name=\"object\""), "one job at a time");
+    let other = [("operation", "reconcile stripe"), ("is_fix", "true"), ("object", "ch_1")];
+    let refused = browser.post("/console/jobs", &other).await;
+    refused.assert_is(StatusCode::CONFLICT, "job 1 is waiting and only about sub_1");
+    let wrong = [("operation", "rebuild"), ("is_fix", "true"), ("object", "sub_1")];
+    let refused = browser.post("/console/jobs", &wrong).await;
+    refused.assert_is(StatusCode::BAD_REQUEST, "only reconcile stripe compares one object");
+}
+
+#[tokio::test]
 async fn viewer_sees_jobs_and_can_neither_request_nor_cancel_one() {
     let app = TestApp::begin().await;
     Browser::signed_in(&app.database.pool).await.post("/console/jobs", &COMPARE).await;

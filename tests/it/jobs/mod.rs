@@ -44,9 +44,19 @@ pub fn runner(app: &TestApp, config: &Config) -> Runner {
     Runner::new(config, &Clock::fixed(NOW), app.database.pool.clone())
 }
 
+/// The settings of a process that reads from this account.
+fn with_account(app: &TestApp, account: &Account) -> Config {
+    Config {
+        stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
+        stripe_api_base: Some(account.base.clone()),
+        stripe_requests_per_second: 100,
+        ..config(app)
+    }
+}
+
 /// Requests a job as Ada.
 async fn request(app: &TestApp, operation: Operation, is_fix: bool) -> Job {
-    jobs::request(&app.database.pool, operation, is_fix, "ada", NOW).await.unwrap().0
+    jobs::request(&app.database.pool, operation, is_fix, None, "ada", NOW).await.unwrap().0
 }
 
 pub async fn show(app: &TestApp, id: i64) -> Job {
@@ -121,12 +131,7 @@ async fn stripe_is_compared_and_fixed_with_the_settings_of_the_process() {
     let (app, account) = (damaged().await, Account::open().await);
     account.has("customers", customer("cus_1", "ada@example.com"));
     account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
-    let config = Config {
-        stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
-        stripe_api_base: Some(account.base.clone()),
-        stripe_requests_per_second: 100,
-        ..config(&app)
-    };
+    let config = with_account(&app, &account);
     let job = request(&app, Operation::ReconcileStripe, true).await;
     let job = run(&app, &config, job.id).await;
     assert_eq!((job.state.as_str(), job.error.as_deref()), ("done", None));
@@ -141,6 +146,45 @@ async fn stripe_is_compared_and_fixed_with_the_settings_of_the_process() {
     let error = job.error.unwrap();
     assert!(job.state == "failed" && error.contains("Stripe answered 401"), "{error}");
     assert!(error.contains("make a new key"), "{error}");
+}
+
+#[tokio::test]
+async fn one_object_is_fixed_and_leaves_the_last_comparison() {
+    let (app, account) = (damaged().await, Account::open().await);
+    account.has("customers", customer("cus_1", "grace@example.com"));
+    account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
+    let config = with_account(&app, &account);
+    let all = request(&app, Operation::ReconcileStripe, false).await;
+    run(&app, &config, all.id).await;
+    let pool = &app.database.pool;
+    let ask =
+        async |operation, is_fix, object| jobs::request(pool, operation, is_fix, object, "ada", NOW).await;
+    let (job, _) = ask(Operation::ReconcileStripe, true, Some("sub_1")).await.unwrap();
+    assert_eq!(job.command(), "memberflow reconcile stripe --fix --object sub_1");
+    for object in [None, Some("cus_1")] {
+        let refused = ask(Operation::ReconcileStripe, true, object).await.unwrap_err().to_string();
+        assert!(refused.contains("is waiting and only about sub_1"), "{refused}");
+    }
+    let (same, is_new) = ask(Operation::ReconcileStripe, false, Some("sub_1")).await.unwrap();
+    assert_eq!((same.id, is_new), (job.id, false));
+
+    let job = run(&app, &config, job.id).await;
+    assert_eq!((job.state.as_str(), job.error.as_deref()), ("done", None));
+    assert_eq!(job.result.unwrap().0["objects"], json!({"subscription": 1}));
+    let check = &drift::last(pool).await.unwrap()[0];
+    let left: Vec<&str> = check.differences.0.iter().map(|it| it.object.as_str()).collect();
+    assert_eq!((check.is_fix, check.found, check.remaining), (false, 2, 1));
+    assert_eq!(left, ["customer cus_1"], "the other one is fixed");
+    let acts = app.rows("select arguments from ingest.audit_log where act = 'reconcile stripe'").await;
+    assert_eq!(acts, [json!({"arguments": {"object": "sub_1"}})]);
+
+    for (operation, object, says) in [
+        (Operation::ReconcileTwilio, "sub_1", "only reconcile stripe compares one object"),
+        (Operation::ReconcileStripe, "pi_1", "one of prod_, price_"),
+    ] {
+        let refused = ask(operation, true, Some(object)).await.unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -164,7 +208,7 @@ async fn job_without_a_needed_setting_fails_with_the_commands_text() {
 async fn requests_at_once_are_one_job_of_each_operation() {
     let app = TestApp::begin().await;
     let pool = &app.database.pool;
-    let ask = |operation, actor| jobs::request(pool, operation, false, actor, NOW);
+    let ask = |operation, actor| jobs::request(pool, operation, false, None, actor, NOW);
     let (one, other, another) = tokio::join!(
         ask(Operation::Rebuild, "ada"),
         ask(Operation::Rebuild, "bob"),
@@ -260,7 +304,8 @@ async fn job_that_ended_long_ago_is_deleted_with_the_next_request() {
     )
     .await;
     let left = "select id from ingest.jobs order by id";
-    let (_, is_new) = jobs::request(&app.database.pool, Operation::Rebuild, false, "ada", NOW).await.unwrap();
+    let again = jobs::request(&app.database.pool, Operation::Rebuild, false, None, "ada", NOW);
+    let (_, is_new) = again.await.unwrap();
     assert_eq!((is_new, app.rows(left).await.len()), (false, 3), "nothing was made");
     let made = request(&app, Operation::ReconcileStripe, false).await;
     assert_eq!(app.rows(left).await, [2, 3, made.id].map(|id| json!({"id": id})));

@@ -76,6 +76,35 @@ async fn drift_is_printed_fixed_and_sets_exit_code() {
 }
 
 #[tokio::test]
+async fn one_object_is_compared_and_fixed_alone() {
+    let (account, app) = drifting().await;
+    let settings = settings(&account, &app);
+    let (code, stdout, stderr) = run(&settings, "reconcile stripe --object sub_1").await;
+    assert_eq!(code, 6, "{stdout}{stderr}");
+    assert!(stdout.contains("    status: \"active\" -> \"past_due\"\n"), "{stdout}");
+    assert!(!stdout.contains("cus_1: not known"), "{stdout}");
+    assert_eq!(account.asked().len(), 1, "{:?}", account.asked());
+    let (code, stdout, _) = run(&settings, "reconcile stripe --object sub_1 --fix").await;
+    assert!(code == 0 && stdout.contains("objects that differed and are fixed: 1"), "{stdout}");
+    let (code, stdout, _) = run(&settings, "reconcile stripe --object sub_1").await;
+    assert!(code == 0 && stdout.contains("no drift"), "{stdout}");
+    let (code, stdout, _) = run(&settings, "reconcile stripe --object cus_1").await;
+    assert!(code == 6 && stdout.contains("customer cus_1: not known here\n"), "{stdout}");
+    let checks = app.rows("select from ingest.last_checks").await;
+    assert_eq!(checks.len(), 0, "one object is no comparison of all");
+
+    app.apply([stripe("evt_2", "invoice.paid", 0, paid_invoice("in_1", "cus_1", 5))]).await;
+    let (code, stdout, _) = run(&settings, "reconcile stripe --object in_1 --fix").await;
+    assert!(code == 6 && stdout.contains("invoice in_1: not known to Stripe"), "{stdout}");
+    let (code, _, stderr) = run(&settings, "reconcile stripe --object in_2").await;
+    assert!(code == 5 && stderr.contains("neither Stripe nor any event has in_2"), "{stderr}");
+    for wrong in ["pi_1", "sub_1/x", "SUMMER"] {
+        let (code, _, stderr) = run(&settings, &format!("reconcile stripe --object {wrong}")).await;
+        assert!(code == 2 && stderr.contains("one of prod_, price_, plan_, cus_, sub_"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn stripe_backfill_imports_and_counts_everything() {
     let (account, app) = drifting().await;
     let settings = settings(&account, &app);

@@ -49,6 +49,13 @@ pub struct DriftedObject {
     pub is_fixed: bool,
 }
 
+impl DriftedObject {
+    /// What differences call the object.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.kind, self.id)
+    }
+}
+
 /// An object that differs, and the event that fixes it, if one can.
 pub(super) struct Compared {
     pub drifted: DriftedObject,

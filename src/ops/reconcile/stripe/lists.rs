@@ -6,11 +6,14 @@ use crate::ops::stripe_api::{Page, StripeApi, StripeApiError};
 use crate::project::stripe::Kind;
 
 /// A list of the API.
+#[derive(Debug)]
 pub(super) struct List {
     /// The kind of its objects.
     pub kind: Kind,
     /// Its path; an object is below it by its id.
     pub path: &'static str,
+    /// What the ids of its objects begin with; none where an id can be any text.
+    pub prefixes: &'static [&'static str],
     /// Parameters without which it would leave objects out.
     params: &'static [(&'static str, &'static str)],
     /// Fields that are otherwise only an id, or missing.
@@ -21,31 +24,36 @@ pub(super) struct List {
     pub is_catalogue: bool,
 }
 
-const fn list(kind: Kind, path: &'static str) -> List {
-    List { kind, path, params: &[], expand: &[], is_dated: true, is_catalogue: false }
+const fn list(kind: Kind, path: &'static str, prefixes: &'static [&'static str]) -> List {
+    List { kind, path, prefixes, params: &[], expand: &[], is_dated: true, is_catalogue: false }
 }
 
-const fn catalogue(kind: Kind, path: &'static str, expand: &'static [&'static str]) -> List {
-    List { kind, path, params: &[], expand, is_dated: false, is_catalogue: true }
+const fn catalogue(
+    kind: Kind,
+    path: &'static str,
+    prefixes: &'static [&'static str],
+    expand: &'static [&'static str],
+) -> List {
+    List { kind, path, prefixes, params: &[], expand, is_dated: false, is_catalogue: true }
 }
 
 /// Every list, in the order in which the objects need each other.
 pub(super) const LISTS: [List; 10] = [
-    catalogue(Kind::Product, "/products", &[]),
-    catalogue(Kind::Price, "/prices", &["data.tiers"]),
-    catalogue(Kind::Coupon, "/coupons", &["data.currency_options"]),
-    List { is_dated: false, ..list(Kind::Customer, "/customers") },
+    catalogue(Kind::Product, "/products", &["prod_"], &[]),
+    catalogue(Kind::Price, "/prices", &["price_", "plan_"], &["data.tiers"]),
+    catalogue(Kind::Coupon, "/coupons", &[], &["data.currency_options"]),
+    List { is_dated: false, ..list(Kind::Customer, "/customers", &["cus_"]) },
     List {
         params: &[("status", "all")],
         expand: &["data.discounts", "data.items.data.discounts"],
         is_dated: false,
-        ..list(Kind::Subscription, "/subscriptions")
+        ..list(Kind::Subscription, "/subscriptions", &["sub_"])
     },
-    list(Kind::Invoice, "/invoices"),
-    list(Kind::InvoicePayment, "/invoice_payments"),
-    list(Kind::Charge, "/charges"),
-    list(Kind::Refund, "/refunds"),
-    list(Kind::Dispute, "/disputes"),
+    list(Kind::Invoice, "/invoices", &["in_"]),
+    list(Kind::InvoicePayment, "/invoice_payments", &["inpay_"]),
+    list(Kind::Charge, "/charges", &["ch_", "py_"]),
+    list(Kind::Refund, "/refunds", &["re_", "pyr_"]),
+    list(Kind::Dispute, "/disputes", &["dp_", "du_"]),
 ];
 
 /// The list of the objects of a kind, by the kind's name.

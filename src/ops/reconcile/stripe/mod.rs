@@ -8,6 +8,7 @@
 mod compare;
 mod forgotten;
 mod lists;
+mod object_id;
 mod scan;
 mod whole;
 
@@ -15,19 +16,26 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::{Options, audit};
 use crate::clock::Clock;
 use crate::ops::actor::actor;
-use crate::ops::drift::{Comparison, Sample};
+use crate::ops::drift::{self, Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
 pub use self::compare::{DriftedObject, ObjectDrift, SNAPSHOT};
 pub(in crate::ops) use self::forgotten::Forgotten;
+pub use self::object_id::ObjectId;
 pub use crate::project::stripe::FieldDifference;
+
+/// Its name, as the last comparison, the audit log and jobs have it.
+const NAME: &str = "reconcile stripe";
+/// What stands in place of a field if the API does not know an object: nothing that can be fixed.
+pub(crate) const NOT_AT_STRIPE: &str = "not at Stripe";
 
 /// The result.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -81,6 +89,11 @@ pub enum ReconcileError {
         /// The error.
         source: StripeApiError,
     },
+    /// The object that is to be compared alone exists nowhere.
+    #[error(
+        "neither Stripe nor any event has {0}: check the id, and that STRIPE_API_KEY is of its account and mode"
+    )]
+    NotFound(String),
     /// The database refuses or does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,6 +105,7 @@ impl ReconcileError {
     pub fn explained(&self) -> String {
         let (path, source) = match self {
             Self::Store(error) => return format!("{error}; {}", error.hint()),
+            Self::NotFound(_) => return self.to_string(),
             Self::Api { path, source } => (path, source),
         };
         let hint = match source {
@@ -157,11 +171,12 @@ pub async fn run_by(
     let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, actor, "reconcile stripe", options.since, &report).await?;
+        let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
+        audit(store, actor, NAME, arguments, &report).await?;
     }
     result?;
     let comparison = Comparison {
-        name: "reconcile stripe",
+        name: NAME,
         actor,
         is_fix: options.fix,
         found: report.total(),
@@ -172,13 +187,50 @@ pub async fn run_by(
     Ok(report)
 }
 
+/// Compares one object, and fixes it if `fix`. The stored comparison of all stays, without what agrees now.
+pub async fn run_object_by(
+    store: &Store,
+    api: &StripeApi,
+    clock: &Clock,
+    fix: bool,
+    object: &ObjectId,
+    actor: &str,
+    mut show: impl FnMut(&DriftedObject),
+) -> Result<Report, ReconcileError> {
+    let begun = Instant::now();
+    if fix {
+        store.initial_import().await?;
+    }
+    // A customer is shown with its discount, so there can be two.
+    let mut agreeing = Vec::new();
+    let note_and_show = |drifted: &DriftedObject| {
+        if drifted.is_fixed {
+            agreeing.push(drifted.name());
+        }
+        show(drifted);
+    };
+    let mut scan = scan::Scan::new(store, api, clock, Options { fix, since: None }, note_and_show);
+    let result = scan.one(object).await;
+    let mut report = scan.report;
+    report.took = begun.elapsed();
+    if report.fixed > 0 {
+        audit(store, actor, NAME, json!({"object": object.as_str()}), &report).await?;
+    }
+    result?;
+    if report.total() == 0 && !report.objects.is_empty() {
+        agreeing.push(object.name());
+    }
+    drift::remove_agreeing(store.pool(), NAME, &agreeing).await;
+    Ok(report)
+}
+
 fn note_differences(sample: &mut Sample, drifted: &DriftedObject) {
-    let object = || format!("{} {}", drifted.kind, drifted.id);
+    let object = || drifted.name();
     let whole = match drifted.drift {
         // No drift.
         ObjectDrift::DeletedAtStripe => return,
         ObjectDrift::Missing => "missing",
-        ObjectDrift::NotAtStripe => "not at Stripe",
+        ObjectDrift::NotAtStripe => NOT_AT_STRIPE,
         ObjectDrift::Differs => "",
     };
     if !whole.is_empty() {

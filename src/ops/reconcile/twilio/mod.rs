@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -141,7 +141,8 @@ pub async fn run_by(
     let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, actor, "reconcile twilio", options.sent.since, &report).await?;
+        let arguments = json!({"since": options.sent.since.map(OffsetDateTime::unix_timestamp)});
+        audit(store, actor, "reconcile twilio", arguments, &report).await?;
     }
     result?;
     let comparison = Comparison {

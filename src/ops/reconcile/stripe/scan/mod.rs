@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::compare::{DriftedObject, ReadFrom, compare};
 use super::forgotten::Forgotten;
 use super::lists::{LISTS, List, of_kind};
+use super::object_id::ObjectId;
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
 use crate::clock::Clock;
@@ -47,8 +48,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
 
     pub async fn all(&mut self, progress: &mut Progress) -> Result<(), ReconcileError> {
         let begun = self.clock.now();
-        let at_fault = |source| ReconcileError::Api { path: "/balance".to_owned(), source };
-        self.api.check_mode().await.map_err(at_fault)?;
+        self.check_mode().await?;
         progress.begin("unresolved objects", 0);
         for object in self.store.unresolved_objects(UNRESOLVED_FIRST).await? {
             self.unresolved(&object).await?;
@@ -60,6 +60,26 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         }
         progress.begin("facts that are in no list", 0);
         self.unlisted(begun, progress).await
+    }
+
+    /// Compares one object, like one that was in no list.
+    pub async fn one(&mut self, object: &ObjectId) -> Result<(), ReconcileError> {
+        self.check_mode().await?;
+        let ObjectId { list, id } = object;
+        if let Some(fact) = self.store.fact_summary(id).await? {
+            return self.unlisted_one(list, fact).await;
+        }
+        let at = self.clock.now();
+        match list.one(self.api, id).await {
+            Ok(Some(object)) => self.page(vec![object], at).await,
+            Ok(None) => Err(ReconcileError::NotFound(id.clone())),
+            Err(source) => Err(ReconcileError::Api { path: list.path.to_owned(), source }),
+        }
+    }
+
+    async fn check_mode(&self) -> Result<(), ReconcileError> {
+        let at_fault = |source| ReconcileError::Api { path: "/balance".to_owned(), source };
+        self.api.check_mode().await.map_err(at_fault)
     }
 
     async fn unresolved(&mut self, unresolved: &UnresolvedObject) -> Result<(), ReconcileError> {

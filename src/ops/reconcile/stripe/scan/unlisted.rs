@@ -42,13 +42,19 @@ impl<S: FnMut(&DriftedObject)> Scan<'_, S> {
             .then_some(list)
     }
 
-    async fn unlisted_one(&mut self, list: &List, fact: FactSummary) -> Result<(), ReconcileError> {
+    /// Requests the object of a fact, and compares it; shows it if the API does not know it, and should.
+    pub(super) async fn unlisted_one(
+        &mut self,
+        list: &List,
+        fact: FactSummary,
+    ) -> Result<(), ReconcileError> {
         let at = self.clock.now();
         let object = list.one(self.api, &fact.id).await;
         let object = object.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
         let is_deleted = object.as_ref().is_some_and(|object| object["deleted"] == json!(true));
         let drift = match object {
             Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
+            None if fact.may_be_unlisted => return Ok(()),
             _ if list.is_catalogue => ObjectDrift::DeletedAtStripe,
             _ => ObjectDrift::NotAtStripe,
         };
