@@ -11,9 +11,10 @@ use uuid::Uuid;
 use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe, subscription};
 use crate::support::database::TestDatabase;
 
-/// The lengths of the two histories: the short one already fills bounded lists, such as addresses.
+/// The lengths of the two histories: the short one already fills bounded lists, such as addresses. What is read for each
+/// event of the long one, or for one in twenty, is more than [`TOLERANCE`].
 const SHORT: i64 = 30;
-const LONG: i64 = 1_000;
+const LONG: i64 = 400;
 
 /// How many rows and index entries more the long history may cost: the depth of a tree, the neighbours of a row.
 const TOLERANCE: i64 = 12;

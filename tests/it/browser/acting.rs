@@ -15,8 +15,14 @@ impl Console {
 }
 
 #[tokio::test]
-async fn members_and_tickets_are_changed_on_their_pages() {
+async fn acts_are_done_on_the_pages_and_audited() {
     let console = Console::signed_in(full_app().await).await;
+    members_and_tickets_are_changed_on_their_pages(&console).await;
+    dead_letters_are_dropped_once_their_number_is_typed(&console).await;
+    console.close().await;
+}
+
+async fn members_and_tickets_are_changed_on_their_pages(console: &Console) {
     let chromium = &console.chromium;
     console.go(&format!("/console/members/{ADA}")).await;
     chromium.choose("health_status", "needs_attention").await;
@@ -47,12 +53,9 @@ async fn members_and_tickets_are_changed_on_their_pages() {
         acts,
         ["members change", "tickets reply", "tickets reply", "tickets status", "tickets assign"]
     );
-    console.close().await;
 }
 
-#[tokio::test]
-async fn dead_letters_are_dropped_once_their_number_is_typed() {
-    let console = Console::signed_in(full_app().await).await;
+async fn dead_letters_are_dropped_once_their_number_is_typed(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/attention").await;
     chromium.click_on("tr:has([value=broken])", "Redrive").await;
@@ -70,5 +73,4 @@ async fn dead_letters_are_dropped_once_their_number_is_typed() {
     chromium.wait_for("main", "Every event could be applied.").await;
     let states = console.app.rows("select distinct state from ingest.events where state <> 'applied'").await;
     assert_eq!(states, [json!({"state": "pending"})]);
-    console.close().await;
 }

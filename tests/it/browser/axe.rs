@@ -10,17 +10,27 @@ const SHA_256: &str = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4
 /// After the next frame, when a change of the screen has reached the page.
 const RUN: &str = "
     await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-    const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+    const { violations } = await axe.run(document, arguments[0]);
     return violations.flatMap(({ id, nodes }) => nodes.map((it) => `${id}: ${it.html}: ${it.failureSummary}`));
 ";
 
 /// Checks that axe finds nothing in the page that is open, called `at` where it does.
 pub async fn assert_clean(chromium: &Chromium, at: &str) {
+    assert_nothing_found(chromium, at, json!({"resultTypes": ["violations"]})).await;
+}
+
+/// The same, by the rules that read colours: by all others a page that was clean in one scheme is clean in the other.
+pub async fn assert_colours_clean(chromium: &Chromium, at: &str) {
+    let rules = json!({"type": "rule", "values": ["color-contrast", "link-in-text-block"]});
+    assert_nothing_found(chromium, at, json!({"resultTypes": ["violations"], "runOnly": rules})).await;
+}
+
+async fn assert_nothing_found(chromium: &Chromium, at: &str, options: Value) {
     if chromium.run("return 'axe' in window", json!([])).await == false {
         chromium.run(AXE, json!([])).await;
     }
     let run = format!("return (async () => {{ {RUN} }})()");
-    let found = chromium.run(&run, json!([])).await;
+    let found = chromium.run(&run, json!([options])).await;
     assert_eq!(found, Value::Array(Vec::new()), "{at}: {found:#}");
 }
 

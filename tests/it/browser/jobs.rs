@@ -11,8 +11,14 @@ use crate::jobs::{runner, until_state};
 const STAYS: &str = "window.stays = true";
 
 #[tokio::test]
-async fn job_shows_its_progress_and_its_result_by_itself() {
+async fn jobs_are_followed_and_cancelled_on_their_pages() {
     let console = Console::signed_in(full_app().await).await;
+    running_job_is_cancelled_on_its_page(&console).await;
+    job_shows_its_progress_and_its_result_by_itself(&console).await;
+    console.close().await;
+}
+
+async fn job_shows_its_progress_and_its_result_by_itself(console: &Console) {
     let (app, chromium) = (&console.app, &console.chromium);
     console.go("/console/attention").await;
     chromium.click("[aria-label='Compare now: rebuild']").await;
@@ -48,12 +54,9 @@ async fn job_shows_its_progress_and_its_result_by_itself() {
     assert_eq!(chromium.run("return document.getElementById('changed').hidden", json!([])).await, true);
     chromium.click_on("#job", "What differed").await;
     chromium.wait_for("#drift ~ .card:last-of-type", "rebuild").await;
-    console.close().await;
 }
 
-#[tokio::test]
-async fn running_job_is_cancelled_on_its_page() {
-    let console = Console::signed_in(full_app().await).await;
+async fn running_job_is_cancelled_on_its_page(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/jobs").await;
     chromium.click_on("#list", "2").await;
@@ -64,5 +67,4 @@ async fn running_job_is_cancelled_on_its_page() {
         .app
         .rows("select actor, arguments -> 'job' as job from ingest.audit_log where act = 'jobs cancel'");
     assert_eq!(acts.await, [json!({"actor": "ada", "job": 2})]);
-    console.close().await;
 }

@@ -21,8 +21,19 @@ async fn wait_for_row(chromium: &Chromium, number: usize) {
 }
 
 #[tokio::test]
-async fn rows_are_chosen_opened_and_left() {
+async fn keys_alone_reach_and_do_everything() {
     let console = Console::signed_in(full_app().await).await;
+    rows_are_chosen_opened_and_left(&console).await;
+    keys_search_and_lead_to_every_place(&console).await;
+    tab_reaches_the_page_itself_and_tables_that_scroll(&console).await;
+    rows_are_selected_and_their_act_is_shown_before_it_is_done(&console).await;
+    dead_letters_are_redriven_by_a_key(&console).await;
+    // Last, for the browser keeps what it chooses.
+    colours_and_the_pause_are_kept_from_page_to_page(&console).await;
+    console.close().await;
+}
+
+async fn rows_are_chosen_opened_and_left(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/members?sort=mrr").await;
     chromium.press(&["j"]).await;
@@ -37,12 +48,9 @@ async fn rows_are_chosen_opened_and_left() {
     chromium.wait_for_path(&format!("/console/members/{ADA}")).await;
     chromium.back().await;
     chromium.wait_for_path("/console/members?sort=mrr").await;
-    console.close().await;
 }
 
-#[tokio::test]
-async fn keys_search_and_lead_to_every_place() {
-    let console = Console::signed_in(full_app().await).await;
+async fn keys_search_and_lead_to_every_place(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/members").await;
     chromium.press(&["/"]).await;
@@ -77,12 +85,9 @@ async fn keys_search_and_lead_to_every_place() {
     chromium.press(&["m", "g", "m"]).await;
     chromium.wait_for_path("/console/members").await;
     chromium.assert_quiet("everywhere").await;
-    console.close().await;
 }
 
-#[tokio::test]
-async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
-    let console = Console::signed_in(full_app().await).await;
+async fn tab_reaches_the_page_itself_and_tables_that_scroll(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/revenue?from=2026-01&to=2026-06").await;
     chromium.press(&[TAB]).await;
@@ -92,12 +97,10 @@ async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
     assert_eq!(chromium.count(".scroll[tabindex]").await, 0, "everything is seen");
     chromium.set_narrow(true).await;
     chromium.wait_until("document.querySelector('.scroll').tabIndex === 0").await;
-    console.close().await;
+    chromium.set_narrow(false).await;
 }
 
-#[tokio::test]
-async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
-    let console = Console::signed_in(full_app().await).await;
+async fn rows_are_selected_and_their_act_is_shown_before_it_is_done(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/events?state=dead").await;
     chromium.press(&["j", "x", "j", "x"]).await;
@@ -109,12 +112,9 @@ async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
     axe::assert_clean(chromium, "what dropping would do").await;
     let dead = console.app.rows("select count(*) from ingest.events where state = 'dead'").await;
     assert_eq!(dead, [json!({"count": 103})], "nothing is done yet");
-    console.close().await;
 }
 
-#[tokio::test]
-async fn dead_letters_are_redriven_by_a_key() {
-    let console = Console::signed_in(full_app().await).await;
+async fn dead_letters_are_redriven_by_a_key(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/events?state=dead").await;
     chromium.press(&["r"]).await;
@@ -142,12 +142,9 @@ async fn dead_letters_are_redriven_by_a_key() {
         states.await,
         [json!({"state": "dead", "count": 101}), json!({"state": "pending", "count": 2})]
     );
-    console.close().await;
 }
 
-#[tokio::test]
-async fn colours_and_the_pause_are_kept_from_page_to_page() {
-    let console = Console::signed_in(full_app().await).await;
+async fn colours_and_the_pause_are_kept_from_page_to_page(console: &Console) {
     let chromium = &console.chromium;
     chromium.set_scheme("light").await;
     console.go("/console/members").await;
@@ -163,5 +160,4 @@ async fn colours_and_the_pause_are_kept_from_page_to_page() {
     axe::assert_clean(chromium, "dark where the system is light").await;
     chromium.press(&["."]).await;
     chromium.wait_until("document.querySelector('#live').ariaPressed === 'true'").await;
-    console.close().await;
 }

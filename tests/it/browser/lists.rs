@@ -17,8 +17,14 @@ async fn query_says(chromium: &Chromium, pair: &str) {
 }
 
 #[tokio::test]
-async fn members_are_found_while_one_types() {
+async fn lists_are_filtered_and_continued_in_place() {
     let console = Console::signed_in(full_app().await).await;
+    members_are_found_while_one_types(&console).await;
+    each_list_has_its_filters(&console).await;
+    console.close().await;
+}
+
+async fn members_are_found_while_one_types(console: &Console) {
     let chromium = &console.chromium;
     chromium.set_timezone("Asia/Kolkata").await;
     console.go("/console/members").await;
@@ -64,12 +70,9 @@ async fn members_are_found_while_one_types() {
     let csv = chromium.run(csv, json!([])).await;
     assert!(csv.as_str().unwrap().contains(&ADA.to_string()), "{csv}");
     chromium.assert_quiet("members").await;
-    console.close().await;
 }
 
-#[tokio::test]
-async fn each_list_has_its_filters() {
-    let console = Console::signed_in(full_app().await).await;
+async fn each_list_has_its_filters(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/tickets").await;
     chromium.fill("#text", "engine").await;
@@ -115,5 +118,4 @@ async fn each_list_has_its_filters() {
     chromium.wait_until("location.search.startsWith('?type=invoice.*&state=applied')").await;
     wait_for_rows(chromium, 1).await;
     chromium.wait_until("document.querySelector('[name=type]').value === 'invoice.*'").await;
-    console.close().await;
 }

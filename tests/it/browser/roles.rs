@@ -16,8 +16,14 @@ const SEND: &str = "
     return fetch(path, { method: 'POST', body: new URLSearchParams(fields) }).then((it) => it.status)";
 
 #[tokio::test]
-async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
+async fn each_role_is_shown_and_let_do_what_it_may() {
     let console = Console::open(full_app().await).await;
+    operators_and_admins_are_shown_what_they_may_do(&console).await;
+    a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing(&console).await;
+    console.close().await;
+}
+
+async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing(console: &Console) {
     let chromium = &console.chromium;
     console.sign_in_as("vera", ConsoleRole::Viewer).await;
     chromium.wait_for("header", "vera (viewer)").await;
@@ -49,12 +55,9 @@ async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
     let acts =
         console.app.rows("select act from ingest.audit_log where actor = 'vera' and act <> 'events open'");
     assert_eq!(acts.await, [] as [Value; 0]);
-    console.close().await;
 }
 
-#[tokio::test]
-async fn operators_and_admins_are_shown_what_they_may_do() {
-    let console = Console::open(full_app().await).await;
+async fn operators_and_admins_are_shown_what_they_may_do(console: &Console) {
     let chromium = &console.chromium;
     for role in [ConsoleRole::Operator, ConsoleRole::Admin] {
         console.sign_in_as("olga", role).await;
@@ -72,5 +75,4 @@ async fn operators_and_admins_are_shown_what_they_may_do() {
         chromium.click_on("header", "Sign out").await;
         chromium.wait_for("h1", "Sign in to memberflow").await;
     }
-    console.close().await;
 }

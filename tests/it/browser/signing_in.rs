@@ -1,13 +1,21 @@
 //! Signed out: every page leads to signing in, and from there to where one wanted to go.
 
+use memberflow::config::console_roles::ConsoleRole;
 use serde_json::json;
 
 use super::app::{full_app, pages};
 use super::{Console, TOKEN};
 
 #[tokio::test]
-async fn who_is_signed_out_signs_in_and_sees_the_page_asked_for() {
+async fn signing_in_leads_to_the_page_asked_for() {
     let console = Console::open(full_app().await).await;
+    who_is_signed_out_signs_in_and_sees_the_page_asked_for(&console).await;
+    console.sign_in_as("ada", ConsoleRole::Admin).await;
+    a_list_whose_session_ended_leads_to_signing_in(&console).await;
+    console.close().await;
+}
+
+async fn who_is_signed_out_signs_in_and_sees_the_page_asked_for(console: &Console) {
     let chromium = &console.chromium;
     for (path, text) in pages() {
         console.go(&path).await;
@@ -36,12 +44,9 @@ async fn who_is_signed_out_signs_in_and_sees_the_page_asked_for() {
         !chromium.text("body").await.contains("Ada Lovelace"),
         "no page comes out of the browser's memory"
     );
-    console.close().await;
 }
 
-#[tokio::test]
-async fn a_list_whose_session_ended_leads_to_signing_in() {
-    let console = Console::signed_in(full_app().await).await;
+async fn a_list_whose_session_ended_leads_to_signing_in(console: &Console) {
     let chromium = &console.chromium;
     console.go("/console/members").await;
     chromium.delete_cookies().await;
@@ -49,5 +54,4 @@ async fn a_list_whose_session_ended_leads_to_signing_in() {
     chromium.wait_for("h1", "Sign in to memberflow").await;
     let next = chromium.run("return document.querySelector('[name=next]').value", json!([])).await;
     assert!(next.as_str().unwrap().starts_with("/console/members?text=ada"), "{next}");
-    console.close().await;
 }

@@ -56,7 +56,8 @@ const USUAL: [&[Fault]; 9] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_faults_lose_and_duplicate_nothing() {
     let version = Version::Tested;
-    let size = Size { histories: 6, events_per_second: 60, small_disk: false, stall_s: 2, version };
+    // Half the load of the long run: enough to have new events under way in each wave, beside all other tests.
+    let size = Size { histories: 4, events_per_second: 30, small_disk: false, stall_s: 2, version };
     let mut run = Run::begin(11, &size).await;
     for (number, wave) in USUAL.into_iter().enumerate() {
         run.phase(number * PHASES / USUAL.len()).await;

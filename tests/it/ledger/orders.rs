@@ -5,6 +5,10 @@ use fastrand::Rng;
 use super::*;
 use crate::support::dump;
 
+/// Histories, each in three orders, and the sums compared after each batch. `make soak` compares the ledger after ten
+/// thousand orders.
+const HISTORIES: u64 = 4;
+
 /// The length of a history in days: some discounts end while events still arrive.
 const DAYS: i64 = 40;
 
@@ -90,7 +94,7 @@ async fn forget(app: &TestApp) {
 #[tokio::test]
 async fn ledger_does_not_depend_on_order() {
     let app = TestApp::begin().await;
-    for seed in 0..8 {
+    for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let events = life(&mut rng);
         forget(&app).await;

@@ -67,7 +67,7 @@ async fn drift_is_shown_fixed_and_sets_exit_code() {
 
 #[tokio::test]
 async fn interrupted_rebuild_changes_no_live_table() {
-    let populated = PopulatedApp::lived(8).await;
+    let populated = PopulatedApp::lived(4).await;
     populated.execute("update public.user_revenue_metrics set mrr = mrr + 1").await;
     let before = populated.text("select user_id, mrr from public.user_revenue_metrics").await;
 

@@ -22,8 +22,7 @@ async fn answer(app: &TestApp) -> String {
 }
 
 /// Applies the events in every rotation of their order, each on empty tables; all must end the same.
-async fn ends(events: &[Envelope], expected: &str) {
-    let app = TestApp::begin().await;
+async fn ends(app: &TestApp, events: &[Envelope], expected: &str) {
     for turn in 0..events.len() {
         for reversed in [false, true] {
             let mut order = events.to_vec();
@@ -34,7 +33,7 @@ async fn ends(events: &[Envelope], expected: &str) {
             for event in order {
                 app.apply([event]).await;
             }
-            assert_eq!(answer(&app).await, expected, "{turn} {reversed}");
+            assert_eq!(answer(app).await, expected, "{turn} {reversed}");
             for table in [
                 "public.sms_messages",
                 "public.sms_consents",
@@ -54,6 +53,7 @@ fn through(message: u32, second: i64, body: &str, to: &str, service: &str) -> En
 
 #[tokio::test]
 async fn latest_keyword_per_sender_decides_in_any_order() {
+    let app = TestApp::begin().await;
     let (s1, s2, s3) = (sid(1), sid(2), sid(3));
     for (events, expected) in [
         (vec![incoming(1, 1, "STOP")], format!("false keyword STOP {s1}")),
@@ -72,12 +72,13 @@ async fn latest_keyword_per_sender_decides_in_any_order() {
         ),
         (vec![incoming(1, 1, "Hello"), incoming(2, 2, "HELP")], "nothing".to_owned()),
     ] {
-        ends(&events, &expected).await;
+        ends(&app, &events, &expected).await;
     }
 }
 
 #[tokio::test]
 async fn opt_out_of_one_sender_is_not_undone_by_another() {
+    let app = TestApp::begin().await;
     let (s1, s2) = (sid(1), sid(2));
     let other = "+15550101";
     for (events, expected) in [
@@ -94,16 +95,17 @@ async fn opt_out_of_one_sender_is_not_undone_by_another() {
             format!("true keyword START {s2}"),
         ),
     ] {
-        ends(&events, &expected).await;
+        ends(&app, &events, &expected).await;
     }
 }
 
 #[tokio::test]
 async fn opt_out_type_takes_precedence_over_text() {
-    let app = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
-    ends(&[app], &format!("false opt_out_type ARRET {}", sid(1))).await;
+    let app = TestApp::begin().await;
+    let stop = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
+    ends(&app, &[stop], &format!("false opt_out_type ARRET {}", sid(1))).await;
     let help = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "END"), ("OptOutType", "HELP")]);
-    ends(&[help], "nothing").await;
+    ends(&app, &[help], "nothing").await;
 }
 
 async fn columns(app: &TestApp) -> String {

@@ -29,7 +29,7 @@ fn fresh_name() -> String {
 
 /// A connection to the server's own database, from which others are made and dropped. Where tests at once have taken
 /// all connections that the server lends, some are free again in a moment.
-pub(super) async fn admin() -> PgConnection {
+async fn admin() -> PgConnection {
     let deadline = Instant::now() + ADMIN_PATIENCE;
     loop {
         match PgConnection::connect(&server_url()).await {
@@ -85,8 +85,9 @@ impl TestDatabase {
     /// A database with the Supabase stub and all migrations, as `memberflow migrate --supabase-stub` makes it.
     pub async fn migrated() -> Self {
         let name = fresh_name();
-        template::copy(&name).await;
-        spare_the_disk(&mut admin().await, &name).await;
+        let mut admin = admin().await;
+        template::copy(&mut admin, &name).await;
+        spare_the_disk(&mut admin, &name).await;
         Self::open(name).await
     }
 

@@ -10,7 +10,7 @@ use memberflow::store::migrate::{self, MigrateOptions};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-use super::database::{admin, execute, server_url};
+use super::database::{execute, server_url};
 
 const PREFIX: &str = "mf_template_";
 
@@ -21,20 +21,19 @@ const OTHERS: i64 = 8;
 const LOCK: i64 = 0x6d66_7465_6d70;
 
 /// Makes the database `name`, as the migrations leave it.
-pub async fn copy(name: &str) {
+pub async fn copy(admin: &mut PgConnection, name: &str) {
     let template = format!("{PREFIX}{:016x}", fingerprint());
-    let mut admin = admin().await;
     loop {
-        execute(&mut admin, &format!("select pg_advisory_lock_shared({LOCK})")).await;
-        let exists = exists(&mut admin, &template).await;
+        execute(admin, &format!("select pg_advisory_lock_shared({LOCK})")).await;
+        let exists = exists(admin, &template).await;
         if exists {
-            execute(&mut admin, &format!("create database {name} template {template}")).await;
+            execute(admin, &format!("create database {name} template {template}")).await;
         }
-        execute(&mut admin, &format!("select pg_advisory_unlock_shared({LOCK})")).await;
+        execute(admin, &format!("select pg_advisory_unlock_shared({LOCK})")).await;
         if exists {
             return;
         }
-        make(&mut admin, &template).await;
+        make(admin, &template).await;
     }
 }
 
