@@ -111,6 +111,8 @@ async fn each_list_has_its_filters(console: &Console) {
     assert!(!log.is_empty() && log.iter().all(|line| line.contains("a status of 400")), "{log:?}");
     chromium.fill("[name=since]", "2026-01-01").await;
     chromium.press(&[ENTER]).await;
+    // The form is replaced with the list.
+    chromium.wait_until("location.search.includes('since=2026-01-01')").await;
     wait_for_rows(chromium, 1).await;
     chromium.fill("[name=q]", "type:invoice.* state:applied").await;
     chromium.press(&[ENTER]).await;
