@@ -67,6 +67,21 @@ pub(super) fn push_seek_by_moment(
     Ok(seek)
 }
 
+/// Where a page that lists by the id alone continues; `None`: from the beginning.
+pub(super) fn decode_id(cursor: Option<&str>) -> Result<Option<(Seek, i64)>, PageError> {
+    let Some((seek, [id])) = cursor.map(decode).transpose()? else { return Ok(None) };
+    Ok(Some((seek, id.parse().map_err(|_| PageError::Cursor)?)))
+}
+
+/// Ends the query of a page that lists by the id alone, descending: continues at `from` and reads at most `limit` rows.
+pub(super) fn push_seek_by_id(query: &mut QueryBuilder<Postgres>, from: Option<(Seek, i64)>, limit: i64) {
+    let (beyond, order) = from.map_or(Seek::default(), |(seek, _)| seek).descending();
+    if let Some((_, id)) = from {
+        query.push(" and id").push(beyond).push_bind(id);
+    }
+    query.push(" order by id").push(order).push(" limit ").push_bind(limit);
+}
+
 /// The direction of a page from its cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Seek {

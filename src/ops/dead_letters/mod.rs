@@ -141,11 +141,7 @@ async fn read(
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let mut query = QueryBuilder::new(LETTER);
     selection.push(&mut query);
-    let (beyond, order) = from.map_or(Seek::default(), |(seek, _)| seek).descending();
-    if let Some((_, id)) = from {
-        query.push(" and id").push(beyond).push_bind(id);
-    }
-    query.push(" order by id").push(order).push(" limit ").push_bind(limit);
+    page::push_seek_by_id(&mut query, from, limit);
     query.build_query_as().fetch_all(pool).await
 }
 
@@ -160,13 +156,7 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let from = match cursor {
-        Some(cursor) => {
-            let (seek, [id]) = page::decode(cursor)?;
-            Some((seek, id.parse().map_err(|_| PageError::Cursor)?))
-        }
-        None => None,
-    };
+    let from = page::decode_id(cursor)?;
     let mut dead_letters = read(pool, selection, from, page::one_more(limit)).await?;
     let seek = from.map(|(seek, _)| seek);
     let Neighbours { next, prev } =
