@@ -11,6 +11,7 @@ macro_rules! columns {
     };
 }
 
+mod list;
 mod perform;
 pub mod run;
 
@@ -19,10 +20,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use time::{Duration, OffsetDateTime};
 
-use super::page::{self, Count, Neighbours, PageError};
+pub use self::list::{Filter, Page, count, list};
 use super::reconcile::stripe::ObjectId;
 use crate::database;
 use crate::store::audit::{self, Act};
@@ -323,71 +324,6 @@ const CANCEL: &str = concat!(
      where id = $1 and state in ('waiting', 'running') returning ",
     columns!()
 );
-
-/// A filter; all conditions must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this operation.
-    pub operation: Option<String>,
-    /// In this state.
-    pub state: Option<String>,
-}
-
-/// Some jobs.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
-#[schema(as = JobPage)]
-pub struct Page {
-    /// The newest first.
-    pub jobs: Vec<Job>,
-    /// The cursor of the next page; `None` on the last one.
-    pub next_cursor: Option<String>,
-    /// Where the page before continues; none on the first one.
-    pub prev_cursor: Option<String>,
-    /// How many match; only where that was asked for, and could be counted within a moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<Count>,
-}
-
-/// One page of the jobs that match `filter`, after `cursor`, at most `limit`.
-pub async fn list(
-    pool: &PgPool,
-    filter: &Filter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page, PageError> {
-    let limit = page::checked(limit)?;
-    let from = cursor.map(page::decode).transpose()?;
-    let seek = from.as_ref().map(|(seek, _)| *seek);
-    let (beyond, order) = seek.unwrap_or_default().descending();
-    let mut query = QueryBuilder::new("");
-    filter.push(&mut query);
-    if let Some((_, [id])) = from {
-        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
-        query.push(" and id").push(beyond).push_bind(id);
-    }
-    query.push(" order by id").push(order).push(" limit ").push_bind(page::one_more(limit));
-    let mut jobs: Vec<Job> = query.build_query_as().fetch_all(pool).await?;
-    let Neighbours { next, prev } = page::paginate(&mut jobs, limit, seek, |job| [job.id.to_string()]);
-    Ok(Page { jobs, next_cursor: next, prev_cursor: prev, count: None })
-}
-
-/// How many jobs match `filter`; `None` if counting takes too long.
-pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
-    let mut query = page::counting();
-    filter.push(&mut query);
-    page::count(pool, query).await
-}
-
-impl Filter {
-    fn push(&self, query: &mut QueryBuilder<Postgres>) {
-        query.push(concat!("select ", columns!(), " from ingest.jobs where true"));
-        for (column, value) in [(" and operation = ", &self.operation), (" and state = ", &self.state)] {
-            if let Some(value) = value {
-                query.push(column).push_bind(value.clone());
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -136,16 +136,14 @@ impl Runner {
         let interrupted: Vec<Job> =
             sqlx::query_as(INTERRUPTED).bind(OPERATIONS).fetch_all(&mut *connection).await?;
         for job in interrupted {
-            let Job { id, operation, attempts, .. } = &job;
-            tracing::warn!(id, operation, attempts, "job was interrupted");
-            if *attempts < ATTEMPTS {
-                put_back(connection, *id, true).await?;
+            tracing::warn!(job.id, job.operation, job.attempts, "job was interrupted");
+            if job.attempts < ATTEMPTS {
+                put_back(connection, job.id, true).await?;
                 continue;
             }
-            let command = operation.parse().map(|operation: Operation| operation.command(job.is_fix));
             let error = format!(
                 "interrupted in all {ATTEMPTS} attempts, because the process or its connection to Postgres ended, and the log may say why: run `{}` instead",
-                command.unwrap_or_default()
+                job.command()
             );
             end(connection, &job, Err(error), self.clock.now()).await?;
         }
