@@ -2,7 +2,7 @@
 //!
 //! sqlx 0.9.0 no longer sets it (<https://github.com/launchbadge/sqlx/issues/4335>), and gives no access to
 //! the socket. Without it every statement longer than one TLS record waits 40 ms for a delayed
-//! acknowledgement. `docs/decisions/tcp-nodelay.md` explains this way and when this file can be removed.
+//! acknowledgement. `docs/decisions/database/tcp-nodelay.md` explains this way and when this file can be removed.
 
 use std::ffi::c_int;
 use std::sync::Once;

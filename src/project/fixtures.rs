@@ -12,6 +12,8 @@ use super::payload::Report;
 use super::payments::{Payment, resolve};
 use super::stripe::StripeObject;
 use super::{Payload, stripe};
+use crate::envelope::Source;
+use crate::ops::fixture;
 
 fn scenarios() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -22,23 +24,11 @@ fn scenarios() -> Vec<PathBuf> {
     scenarios
 }
 
-/// The Stripe events of a fixture: one per file, one per line, or the `params` of a Stripe CLI fixture.
+/// The Stripe events of a fixture.
 fn events(scenario: &Path) -> Vec<Value> {
-    let mut files: Vec<_> = std::fs::read_dir(scenario)
-        .expect("a scenario")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    files.sort();
-    let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("a text"));
-    let events = texts.flat_map(|text| {
-        let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-        values.map_while(Result::ok).collect::<Vec<_>>()
-    });
-    let events = events.flat_map(|event| match &event["fixtures"] {
-        Value::Array(steps) => steps.iter().map(|step| step["params"].clone()).collect(),
-        _ => vec![event],
-    });
-    events.filter(|event| event["object"] == "event").collect()
+    let events = fixture::events(&[scenario.to_owned()]).map(|event| event.expect("an event"));
+    let of_stripe = events.filter(|event| event.source == Source::Stripe);
+    of_stripe.map(|event| serde_json::from_slice(&event.body).expect("JSON")).collect()
 }
 
 type Reports = BTreeMap<String, Vec<(String, Report<StripeObject>)>>;

@@ -284,7 +284,7 @@ impl Templates {
 
 /// An event of the fixtures whose values at these places differ from event to event.
 fn template(fixture: &str, places: &[(&str, Value)]) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/01-trial-to-paid");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/01-trial-to-paid/events/2025-01");
     let text = std::fs::read(folder.join(format!("{fixture}.json"))).unwrap();
     let mut event: Value = serde_json::from_slice(&text).unwrap();
     let of_all = [("/id", json!("evt_bench@tag@_@step@")), ("/created", json!("@second@"))];

@@ -1,5 +1,5 @@
 //! Pruning: removes the bodies of old events and keeps their ids, for deduplication. What the events reported
-//! is in the facts, which a rebuild then takes as they are (`docs/decisions/pruned-bodies.md`).
+//! is in the facts, which a rebuild then takes as they are (`docs/decisions/events/pruned-bodies.md`).
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};

@@ -28,10 +28,8 @@ pub struct Corpus {
 impl Corpus {
     pub fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut stripe: Vec<Vec<u8>> = std::fs::read_dir(root.join("tests/events"))
-            .unwrap()
-            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-            .collect();
+        let whole = fixture::events(&[root.join("tests/events")]);
+        let mut stripe: Vec<Vec<u8>> = whole.map(|event| event.unwrap().body.to_vec()).collect();
         stripe.sort();
         let (mut changes, mut hooks) = (changes(), Vec::new());
         let scenarios = fixture::scenarios(&root.join("fixtures")).unwrap();

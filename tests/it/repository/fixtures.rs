@@ -68,6 +68,15 @@ fn each_fixture_is_complete() {
 }
 
 #[test]
+fn events_are_read_in_the_order_of_their_numbers() {
+    for scenario in scenarios() {
+        let files = scenario.events.iter().filter(|event| event.origin.line.is_none());
+        let names: Vec<_> = files.map(|event| event.origin.path.file_name().unwrap()).collect();
+        assert!(names.is_sorted(), "{}: {names:?}", scenario.name);
+    }
+}
+
+#[test]
 fn fixture_as_of_is_after_its_events() {
     for scenario in scenarios() {
         let as_of = scenario.as_of.unwrap();

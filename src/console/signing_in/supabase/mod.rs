@@ -1,7 +1,7 @@
 //! Signing in by Supabase: its Auth API says who somebody is, the database says what they may do.
 //!
 //! Nothing of what the Auth API gives is kept: its token is verified once, and from then on each request looks up what the
-//! user may do (`roles`). `docs/decisions/console-sign-in-by-supabase.md` says why.
+//! user may do (`roles`). `docs/decisions/console/console-sign-in-by-supabase.md` says why.
 
 mod access_token;
 pub(in crate::console) mod by_email;

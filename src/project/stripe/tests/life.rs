@@ -19,7 +19,7 @@ fn with(name: &str, event_type: &str, changes: &Value) -> Value {
 
 #[test]
 fn final_states_are_recognised() {
-    let (subscription, invoice) = ("subscription_2025", "invoice_2025");
+    let (subscription, invoice) = ("2025/subscription", "2025/invoice");
     let status = |status| json!({ "status": status });
     let cases = [
         (with(subscription, "customer.subscription.updated", &status("canceled")), true),
@@ -31,12 +31,12 @@ fn final_states_are_recognised() {
         (with(invoice, "invoice.marked_uncollectible", &status("uncollectible")), false),
         (with(invoice, "invoice.finalized", &status("open")), false),
         (with(invoice, "invoice.deleted", &status("draft")), true),
-        (with("customer_2025", "customer.deleted", &json!({})), true),
-        (with("price_tiered_2025", "price.deleted", &json!({})), true),
-        (with("discount_2025", "customer.discount.deleted", &json!({})), true),
+        (with("2025/customer", "customer.deleted", &json!({})), true),
+        (with("2025/price_tiered", "price.deleted", &json!({})), true),
+        (with("2025/discount", "customer.discount.deleted", &json!({})), true),
         // A discount with a stand-in id may be set again.
-        (with("discount_2018", "customer.discount.deleted", &json!({})), false),
-        (with("dispute_2025", "charge.dispute.closed", &json!({})), false),
+        (with("2018/discount", "customer.discount.deleted", &json!({})), false),
+        (with("2025/dispute", "charge.dispute.closed", &json!({})), false),
     ];
     for (event, is_final) in cases {
         assert_eq!(
@@ -52,13 +52,13 @@ fn final_states_are_recognised() {
 #[test]
 fn deleted_objects_are_marked() {
     let deleted = |name, event_type| report(with(name, event_type, &json!({}))).state;
-    assert!(only!(Customer, deleted("customer_2025", "customer.deleted")).deleted);
-    assert!(only!(Discount, deleted("discount_2025", "customer.discount.deleted")).deleted);
+    assert!(only!(Customer, deleted("2025/customer", "customer.deleted")).deleted);
+    assert!(only!(Discount, deleted("2025/discount", "customer.discount.deleted")).deleted);
     assert_eq!(
-        only!(Subscription, deleted("subscription_2025", "customer.subscription.deleted")).status,
+        only!(Subscription, deleted("2025/subscription", "customer.subscription.deleted")).status,
         "canceled"
     );
-    assert!(!only!(Customer, state("customer_2025")).deleted);
+    assert!(!only!(Customer, state("2025/customer")).deleted);
 }
 
 #[test]
@@ -68,13 +68,13 @@ fn failed_attempt_is_read_from_its_event() {
     let old =
         json!({"paid": false, "closed": false, "attempted": true, "attempt_count": 1, "amount_paid": 0});
     let cases = [
-        ("invoice_2025", "invoice.payment_failed", &tried, Some((1, 40))),
-        ("invoice_2025", "invoice.payment_failed", &untried, Some((0, 0))),
-        ("invoice_2025", "invoice.updated", &tried, None),
-        ("invoice_2025", "invoice.finalized", &untried, None),
-        ("invoice_2025", "invoice.payment_action_required", &tried, None),
-        ("invoice_2018", "invoice.payment_failed", &old, Some((1, 0))),
-        ("invoice_2018", "invoice.updated", &old, None),
+        ("2025/invoice", "invoice.payment_failed", &tried, Some((1, 40))),
+        ("2025/invoice", "invoice.payment_failed", &untried, Some((0, 0))),
+        ("2025/invoice", "invoice.updated", &tried, None),
+        ("2025/invoice", "invoice.finalized", &untried, None),
+        ("2025/invoice", "invoice.payment_action_required", &tried, None),
+        ("2018/invoice", "invoice.payment_failed", &old, Some((1, 0))),
+        ("2018/invoice", "invoice.updated", &old, None),
     ];
     for (name, event_type, changes, failed) in cases {
         let event = with(name, event_type, changes);
@@ -101,7 +101,7 @@ fn captured_amount_is_read_in_every_version() {
         ("charge.refunded", &unreported, None, 4400),
     ];
     for (event_type, changes, stated, collected) in cases {
-        let charge = only!(Charge, report(with("charge_refunded_2025", event_type, changes)).state);
+        let charge = only!(Charge, report(with("2025/charge_refunded", event_type, changes)).state);
         assert_eq!(
             (charge.stated_captured, charge.collected()),
             (stated, collected),
@@ -121,7 +121,7 @@ fn old_invoice_status_follows_its_flags() {
         (flags(false, false, false, false), "draft", 0),
     ];
     for (flags, status, amount_paid) in cases {
-        let mut event = with("invoice_2018", "invoice.updated", &flags);
+        let mut event = with("2018/invoice", "invoice.updated", &flags);
         event["data"]["object"]["amount_paid"] = json!(null);
         let invoice = only!(Invoice, report(event).state);
         assert_eq!((invoice.status.as_str(), invoice.amount_paid), (status, amount_paid), "{flags}");
@@ -130,7 +130,7 @@ fn old_invoice_status_follows_its_flags() {
 
 #[test]
 fn item_lines_add_up_within_latest_period() {
-    let mut event = event("invoice_2025");
+    let mut event = event("2025/invoice");
     let lines = event["data"]["object"]["lines"]["data"].as_array_mut().expect("lines");
     let mut second_tier = lines[1].clone();
     second_tier["amount"] = json!(650);

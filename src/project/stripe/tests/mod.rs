@@ -1,4 +1,5 @@
-//! Whole events of several API versions, as Stripe writes them, from `tests/events/`.
+//! Whole events of several API versions, as Stripe writes them, from `tests/events/`: a folder for each year of
+//! versions, a file for each kind of object.
 
 mod kinds;
 mod life;
@@ -16,6 +17,7 @@ const START: i64 = 1_767_225_600;
 const DAY: i64 = 86_400;
 const USER: &str = "7f8d6a52-3c1e-4b0a-9f51-0d2a7c9e1b34";
 
+/// The event in the file `name`: `2025/invoice`.
 fn event(name: &str) -> Value {
     let path = format!("{}/tests/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -33,7 +35,7 @@ fn report(event: Value) -> Report<StripeObject> {
     }
 }
 
-/// The object that the fixture `name` reports.
+/// The object that the event `name` reports.
 fn state(name: &str) -> StripeObject {
     report(event(name)).state
 }

@@ -15,7 +15,7 @@ fn undecodable_field(event: Value) -> &'static str {
 
 #[test]
 fn event_without_required_fields_is_undecodable() {
-    let full = || event("subscription_2025");
+    let full = || event("2025/subscription");
     let without = |pointer: &str| {
         let mut event = full();
         *event.pointer_mut(pointer).expect("the field is there") = json!(null);
@@ -43,7 +43,7 @@ fn event_without_required_fields_is_undecodable() {
 
 #[test]
 fn ids_may_be_expanded_objects_anywhere() {
-    let mut invoice = event("invoice_2025");
+    let mut invoice = event("2025/invoice");
     let object = &mut invoice["data"]["object"];
     object["customer"] = json!({"id": "cus_9", "object": "customer", "deleted": true});
     object["parent"]["subscription_details"]["subscription"] = json!({"id": "sub_9", "status": "active"});
@@ -53,7 +53,7 @@ fn ids_may_be_expanded_objects_anywhere() {
     assert_eq!(invoice.subscription.as_deref(), Some("sub_9"));
     assert_eq!(invoice.last_lines[0].price.as_deref(), Some("price_9"));
 
-    let mut subscription = event("subscription_2025");
+    let mut subscription = event("2025/subscription");
     let object = &mut subscription["data"]["object"];
     object["discounts"] = json!([
         "di_1",
@@ -77,7 +77,7 @@ fn ids_may_be_expanded_objects_anywhere() {
 
 #[test]
 fn discount_ids_use_terms_of_the_old_field() {
-    let mut event = event("subscription_2022");
+    let mut event = event("2022/subscription");
     event["data"]["object"]["discounts"] = json!(["di_other", "di_1SkZ0q2eZvKYlo2C"]);
     let discounts = only!(Subscription, report(event).state).discounts;
     let shown: Vec<_> = discounts.iter().map(|it| (it.id.as_str(), it.coupon.is_some())).collect();
@@ -94,7 +94,7 @@ fn user_ids_follow_configured_metadata_keys() {
         (json!(null), vec![]),
     ];
     for (metadata, user_ids) in cases {
-        let mut event = event("customer_2025");
+        let mut event = event("2025/customer");
         event["data"]["object"]["metadata"] = metadata.clone();
         assert_eq!(only!(Customer, report(event).state).user_ids, user_ids, "{metadata}");
     }
@@ -102,7 +102,7 @@ fn user_ids_follow_configured_metadata_keys() {
 
 #[test]
 fn pause_trial_and_truncation_are_read() {
-    let mut event = event("subscription_2026");
+    let mut event = event("2026/subscription");
     let object = &mut event["data"]["object"];
     object["pause_collection"] = json!({"behavior": "void", "resumes_at": null});
     object["items"]["has_more"] = json!(true);
@@ -118,7 +118,7 @@ fn pause_trial_and_truncation_are_read() {
 
 #[test]
 fn list_sizes_are_bounded() {
-    let mut event = event("subscription_2026");
+    let mut event = event("2026/subscription");
     let object = &mut event["data"]["object"];
     let item = object["items"]["data"][0].clone();
     object["items"]["data"] = json!(vec![item; 90]);
@@ -130,20 +130,20 @@ fn list_sizes_are_bounded() {
 
 #[test]
 fn nul_in_text_is_replaced() {
-    let mut event = event("customer_2025");
+    let mut event = event("2025/customer");
     event["data"]["object"]["email"] = json!("a\u{0}b@example.com");
     assert_eq!(only!(Customer, report(event).state).email.as_deref(), Some("a\u{FFFD}b@example.com"));
 }
 
 const FIXTURES: [&str; 8] = [
-    "subscription_2018",
-    "subscription_2026",
-    "invoice_2018",
-    "invoice_2025",
-    "charge_refunded_2018",
-    "dispute_2025",
-    "price_tiered_2025",
-    "discount_2018",
+    "2018/subscription",
+    "2026/subscription",
+    "2018/invoice",
+    "2025/invoice",
+    "2018/charge_refunded",
+    "2025/dispute",
+    "2025/price_tiered",
+    "2018/discount",
 ];
 
 fn wild_value() -> impl Strategy<Value = Value> {
@@ -206,7 +206,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         value in wild_value(),
     ) {
-        let mut event = event("subscription_2026");
+        let mut event = event("2026/subscription");
         let mut found = Vec::new();
         paths(&event["data"]["object"], "/data/object", &mut found);
         found.retain(|path| !["/id", "/customer"].iter().any(|key| path == &format!("/data/object{key}")));

@@ -49,7 +49,7 @@ fn two_seats_of_gold() -> Subscription {
 
 #[test]
 fn subscription_is_equal_in_every_version() {
-    for name in ["subscription_2018", "subscription_2022", "subscription_2025", "subscription_2026"] {
+    for name in ["2018/subscription", "2022/subscription", "2025/subscription", "2026/subscription"] {
         let subscription = only!(Subscription, state(name));
         assert_eq!(subscription.discounts.len(), 1, "{name}");
         assert_eq!(Subscription { discounts: Vec::new(), ..subscription }, two_seats_of_gold(), "{name}");
@@ -58,7 +58,7 @@ fn subscription_is_equal_in_every_version() {
 
 #[test]
 fn cancellation_and_pause_are_equal_across_versions() {
-    for name in ["subscription_2022", "subscription_2025", "subscription_2026"] {
+    for name in ["2022/subscription", "2025/subscription", "2026/subscription"] {
         let mut event = event(name);
         let object = &mut event["data"]["object"];
         object["cancel_at"] = json!(START + 9 * DAY);
@@ -85,7 +85,7 @@ fn cancellation_and_pause_are_equal_across_versions() {
 
 #[test]
 fn discount_amounts_exclude_prorations() {
-    let mut event = event("invoice_2025");
+    let mut event = event("2025/invoice");
     let taken = json!([{ "amount": 450, "discount": "di_1" }, { "amount": 0, "discount": "di_2" },
         { "amount": 7, "discount": { "id": "di_3", "object": "discount" } }]);
     event["data"]["object"]["total_discount_amounts"] = taken;
@@ -103,7 +103,7 @@ fn discount_amounts_exclude_prorations() {
 
 #[test]
 fn plan_without_items_gives_one_item() {
-    let subscription = only!(Subscription, state("subscription_deleted_2017"));
+    let subscription = only!(Subscription, state("2017/subscription_deleted"));
     let price = Price { id: "gold".to_owned(), product: None, nickname: None, ..gold() };
     let item = Item { price, quantity: Some(2), ..Item::default() };
     let expected = Subscription {
@@ -120,7 +120,7 @@ fn plan_without_items_gives_one_item() {
 #[test]
 fn subscription_discount_is_read_complete_or_by_id() {
     let discount = |name| only!(Subscription, state(name)).discounts.remove(0);
-    let (old, middle) = (discount("subscription_2018"), discount("subscription_2022"));
+    let (old, middle) = (discount("2018/subscription"), discount("2022/subscription"));
     assert_eq!(old.id, format!("discount:{SUBSCRIPTION}"));
     assert_eq!(middle.id, "di_1SkZ0q2eZvKYlo2C");
     for discount in [old, middle] {
@@ -132,8 +132,8 @@ fn subscription_discount_is_read_complete_or_by_id() {
         assert_eq!(discount.subscription.as_deref(), Some(SUBSCRIPTION));
     }
     let by_id = Discount { id: "di_1SkZ0q2eZvKYlo2C".to_owned(), ..Discount::default() };
-    assert_eq!(discount("subscription_2025"), by_id);
-    assert_eq!(discount("subscription_2026"), by_id);
+    assert_eq!(discount("2025/subscription"), by_id);
+    assert_eq!(discount("2026/subscription"), by_id);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn invoice_is_equal_in_every_version() {
         }],
         ..Invoice::default()
     };
-    assert_eq!(only!(Invoice, state("invoice_2025")), expected);
+    assert_eq!(only!(Invoice, state("2025/invoice")), expected);
 
     let charge = Some("ch_3SkZ0q2eZvKYlo2C".to_owned());
     let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
@@ -168,22 +168,22 @@ fn invoice_is_equal_in_every_version() {
     };
     let payments = named(&payment_intent);
     let of_2022 = Invoice { charge: charge.clone(), payment_intent, payments, ..expected.clone() };
-    assert_eq!(only!(Invoice, state("invoice_2022")), of_2022);
+    assert_eq!(only!(Invoice, state("2022/invoice")), of_2022);
 
     // Without statuses and their times, and before payment intents.
     let payments = named(&None);
     let of_2018 = Invoice { charge: charge.clone(), paid_at: None, payments, ..expected };
-    assert_eq!(only!(Invoice, state("invoice_2018")), of_2018);
+    assert_eq!(only!(Invoice, state("2018/invoice")), of_2018);
 }
 
 #[test]
 fn refund_is_equal_in_charge_and_own_event() {
-    let charge = only!(Charge, state("charge_refunded_2018"));
-    let refund = only!(Refund, state("refund_2025"));
+    let charge = only!(Charge, state("2018/charge_refunded"));
+    let refund = only!(Refund, state("2025/refund"));
     assert_eq!(refund.payment_intent.as_deref(), Some("pi_3SkZ0q2eZvKYlo2C"));
     assert_eq!(charge.refunds, [Refund { payment_intent: None, ..refund }]);
 
-    let modern = only!(Charge, state("charge_refunded_2025"));
+    let modern = only!(Charge, state("2025/charge_refunded"));
     let same = Charge {
         payment_intent: None,
         stated_captured: None,
@@ -199,8 +199,8 @@ fn refund_is_equal_in_charge_and_own_event() {
 
 #[test]
 fn a_dispute_moves_funds_without_fees() {
-    let old = only!(Dispute, state("dispute_2018"));
-    let new = only!(Dispute, state("dispute_2025"));
+    let old = only!(Dispute, state("2018/dispute"));
+    let new = only!(Dispute, state("2025/dispute"));
     let moved =
         |id: &str, amount| BalanceTransaction { id: id.to_owned(), amount, currency: "usd".to_owned() };
     assert_eq!(old.balance_transactions, [moved("txn_d1", -4400), moved("txn_d2", 4400)]);
@@ -220,10 +220,10 @@ fn checkout_is_equal_in_every_version() {
         is_settled: true,
         ..Checkout::default()
     };
-    assert_eq!(only!(Checkout, state("checkout_2019")), expected);
+    assert_eq!(only!(Checkout, state("2019/checkout")), expected);
     // Only newer versions name the invoice.
     let named = Checkout { invoice: Some("in_1SkZ0q2eZvKYlo2C".to_owned()), ..expected };
-    assert_eq!(only!(Checkout, state("checkout_2025")), named);
+    assert_eq!(only!(Checkout, state("2025/checkout")), named);
 }
 
 /// Whether a session of this type, status and payment status is evidence of whose the payment is.
@@ -266,7 +266,7 @@ fn checkout_is_settled_once_complete_and_paid() {
 
 #[test]
 fn customer_is_equal_in_every_version() {
-    let (old, new) = (only!(Customer, state("customer_2018")), only!(Customer, state("customer_2025")));
+    let (old, new) = (only!(Customer, state("2018/customer")), only!(Customer, state("2025/customer")));
     assert_eq!(old, new);
     assert_eq!(new.user_ids, [USER]);
     assert_eq!(new.email.as_deref(), Some("ada@example.com"));
@@ -288,24 +288,24 @@ fn a_tiered_plan_is_a_tiered_price() {
         tiers: vec![tier(Some(5), "700", Some("1000")), tier(None, "650", None)],
         ..gold()
     };
-    assert_eq!(only!(Price, state("plan_tiered_2018")), expected);
-    assert_eq!(only!(Price, state("price_tiered_2025")), expected);
+    assert_eq!(only!(Price, state("2018/plan_tiered")), expected);
+    assert_eq!(only!(Price, state("2025/price_tiered")), expected);
 }
 
 #[test]
 fn coupon_percentage_keeps_its_decimals() {
-    let (old, new) = (only!(Coupon, state("coupon_2018")), only!(Coupon, state("coupon_2025")));
+    let (old, new) = (only!(Coupon, state("2018/coupon")), only!(Coupon, state("2025/coupon")));
     assert_eq!(old, new);
     assert_eq!(new.percent_off.as_deref(), Some("33.33"));
 }
 
 #[test]
 fn a_discount_without_an_id_is_named_by_its_owner() {
-    let old = report(super::event("discount_2018"));
+    let old = report(super::event("2018/discount"));
     assert_eq!(old.subject, format!("discount:{CUSTOMER}"));
     assert!(only!(Discount, old.state).is_on_customer());
 
-    let new = only!(Discount, state("discount_2025"));
+    let new = only!(Discount, state("2025/discount"));
     assert_eq!(new.id, "di_1SkZ0q2eZvKYlo2C");
     assert_eq!((new.coupon_id.as_deref(), new.coupon.is_none()), (Some("spring25"), true));
     assert!(!new.is_on_customer());
