@@ -22,13 +22,22 @@ struct Combination {
 }
 
 /// All combinations, in the order of their versions.
-const COMBINATIONS: &[Combination] = &[Combination {
-    first: 20_251_125_000_000,
-    last: 20_251_205_000_400,
-    last_checksum: "2eacf3c9e35d17be109669a94ce9e68096c6fc4d22047dcdc138cb914f68595f98d307078f6e6eb8b140dd35840f4c08",
-    replaced_up_to: 20_251_205_001_700,
-    revision: "70e741f",
-}];
+const COMBINATIONS: &[Combination] = &[
+    Combination {
+        first: 20_251_125_000_000,
+        last: 20_251_205_000_400,
+        last_checksum: "2eacf3c9e35d17be109669a94ce9e68096c6fc4d22047dcdc138cb914f68595f98d307078f6e6eb8b140dd35840f4c08",
+        replaced_up_to: 20_251_205_001_700,
+        revision: "70e741f",
+    },
+    Combination {
+        first: 20_251_206_000_000,
+        last: 20_251_208_030_000,
+        last_checksum: "b570af098acaa391c2a5b5d0d6c7307195b7f29de5f9d0204065cc1d823ec0eca4d0f5abdfd95fd0138e5133407206ae",
+        replaced_up_to: 20_251_208_031_500,
+        revision: "505a2d3",
+    },
+];
 
 impl Combination {
     /// Whether a version is of the combined files or of those in their place.
