@@ -63,7 +63,7 @@ fn exit_code(error: &MigrateError) -> u8 {
         | MigrateError::NoAuthSchema
         | MigrateError::Locked(_)
         | MigrateError::OtherVersion(_)
-        | MigrateError::Combined
+        | MigrateError::Combined { .. }
         | MigrateError::Migration(_)
         | MigrateError::Database(_) => 1,
     }
@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(exit_code(&MigrateError::StubRefused("reason")), 4);
         assert_eq!(exit_code(&MigrateError::Unreachable(sqlx::Error::PoolClosed)), 7);
         assert_eq!(exit_code(&MigrateError::NoAuthSchema), 1);
-        assert_eq!(exit_code(&MigrateError::Combined), 1);
+        assert_eq!(exit_code(&MigrateError::Combined { last: 1, revision: "70e741f" }), 1);
     }
 }

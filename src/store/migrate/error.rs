@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::combined::{LAST, REVISION};
-
 /// How long to wait for another migration, or for a table locked by a long transaction.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -39,9 +37,14 @@ pub enum MigrateError {
     OtherVersion(#[source] sqlx::migrate::MigrateError),
     /// Some of the files that were combined are applied, and not the last of them: what it lacks is in files that were removed.
     #[error(
-        "this database has migrations of an earlier version, but not the last of them ({LAST}), from where this version continues; build revision {REVISION} of memberflow, run its `memberflow migrate` once, then this one's"
+        "this database has migrations of an earlier version, but not the last of them ({last}), from where this version continues; build revision {revision} of memberflow, run its `memberflow migrate` once, then this one's"
     )]
-    Combined,
+    Combined {
+        /// The version of the last combined file.
+        last: i64,
+        /// A revision of memberflow that has them all.
+        revision: &'static str,
+    },
     /// A migration failed. Those before it stay applied.
     #[error(
         "a migration failed, and nothing of it was kept; correct what the database reports, then run `memberflow migrate` again"

@@ -7,7 +7,6 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::supabase_stub::{self, StubOutcome};
-use combined::Combined;
 use error::LOCK_TIMEOUT;
 use files::{FILES, TABLE, migrator};
 
@@ -82,12 +81,7 @@ pub async fn run(database: &PgConnectOptions, options: MigrateOptions) -> Result
         return Err(MigrateError::NoAuthSchema);
     }
     let before = applied(&mut connection).await?;
-    match Combined::of(&before) {
-        Combined::None => {}
-        Combined::All(applied_at) => combined::rewrite(&mut connection, applied_at).await?,
-        Combined::Some => return Err(MigrateError::Combined),
-    }
-    let before = combined::rewritten(before);
+    let before = combined::rewrite(&mut connection, before).await?;
     migrator().run(&mut connection).await?;
     let report = Report {
         supabase_stub,

@@ -281,7 +281,7 @@ async fn migration_completes_leads_that_were_counted_before() {
     app.execute("drop trigger memberflow_complete_counted_lead on ingest.counted_leads").await;
     lead(&app, "b@example.com", ["spring", "", ""]).await;
     for _ in 0..2 {
-        let migration = include_str!("../../../migrations/20251206010100_keep_status_of_counted_leads.sql");
+        let migration = include_str!("../../../migrations/20251208031100_count_leads_by_status.sql");
         sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
         assert!(leads_of(&app, "spring").await.starts_with("new: 2 "));
     }

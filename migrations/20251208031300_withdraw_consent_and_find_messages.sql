@@ -1,3 +1,7 @@
+-- Text messages: consent that a later report of the same message withdraws, and the lists of messages.
+
+-- ----------------------------------------------------------------------------------------- consent
+
 -- A report can show that a message is no consent after all: its text is a keyword, and Twilio's OptOutType, which comes
 -- later, says HELP. The application's columns that followed it are then what they were before it. Whatever followed is
 -- therefore noted with what was there.
@@ -115,3 +119,16 @@ comment on function ingest.give_back_sms_consent(text[], text[]) is
     'Sets the consent columns that followed these numbers to what they were before, unless the application has changed them since; returns how many.';
 
 revoke all on all functions in schema ingest from public, anon, authenticated;
+
+-- ------------------------------------------------------------------------------------------- lists
+
+-- Messages that only Twilio's API can complete are listed and counted: of contradicting final statuses, and without a text.
+create index if not exists sms_facts_tied_received_at on ingest.sms_facts (received_at, sid) where tied;
+create index if not exists sms_messages_without_text on public.sms_messages (created_at)
+    where twilio_sid is not null and coalesce(body, '') = '';
+
+-- Text messages by page, the newest first: all of them, and those with one number, whoever wrote.
+create index if not exists sms_messages_at on public.sms_messages
+    ((coalesce(created_at, '-infinity'::timestamptz)), id);
+create index if not exists sms_messages_number_at on public.sms_messages
+    ((case when direction = 'inbound' then from_number else to_number end), (coalesce(created_at, '-infinity'::timestamptz)), id);

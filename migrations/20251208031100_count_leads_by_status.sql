@@ -57,3 +57,16 @@ create index if not exists counted_leads_newest
     on ingest.counted_leads (campaign_id, created_at desc nulls last, lead_id) include (status);
 -- The newer one begins with the campaign, too.
 drop index if exists ingest.counted_leads_campaign;
+
+-- Decimal columns of a deployment hold major units: a Kuwaiti dinar has a thousand minor ones, not a hundred. Where campaigns
+-- or leads in such a currency were counted before, `memberflow reconcile supabase --fix` counts them again.
+create or replace function ingest.minor_units_in(currency text, column_type regtype) returns numeric
+language sql immutable set search_path = '' as $$
+    select case
+        when column_type <> 'numeric'::regtype then 1
+        when lower(currency) in ('bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv',
+                                 'xaf', 'xof', 'xpf') then 1
+        when lower(currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 1000
+        else 100
+    end
+$$;
