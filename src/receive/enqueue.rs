@@ -56,7 +56,7 @@ impl Endpoints {
         let source = envelope.source;
         let id = self.enqueue(envelope, permit).await?;
         if let Some(reason) = not_counted {
-            self.limits(source)?.rejection_log.log_not_counted(source, &id, reason);
+            self.limits(source)?.delivery_log.log_not_counted(source, &id, reason);
         }
         Ok(id)
     }
