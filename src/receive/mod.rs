@@ -151,7 +151,10 @@ impl Endpoints {
             Err(problem) => problem,
         };
         if let Ok(limits) = self.limits(source) {
-            limits.delivery_log.log_rejected(source, &problem);
+            // `enqueue` logs the cause of these.
+            if !problem.is_not_durable() {
+                limits.delivery_log.log_rejected(source, &problem);
+            }
             if problem.is_client_error() {
                 let read_bytes = body_bytes.min(limits.body_reader.drain_limit());
                 self.0.dependencies.lifecycle.until_stopping(limits.throttle.until_ready(read_bytes)).await;
