@@ -34,8 +34,8 @@ pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
 /// Stripe events that no table depends on, stored as they are, by `event_type`.
 pub const IGNORED_EVENTS: &str = "memberflow_stripe_ignored_events_total";
 
-/// Events of a Stripe mode, or of a Stripe or Twilio account, that does not count, by `reason`: applied without a
-/// change.
+/// Events of another Stripe mode, or of another Stripe or Twilio account, than the configured one, by `reason`: applied
+/// without a change.
 pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
 
 /// Bounds of every histogram's buckets, in seconds.
@@ -109,9 +109,9 @@ fn describe() {
     );
     metrics::describe_counter!(
         NOT_COUNTED,
-        "Events of a Stripe mode, or of a Stripe or Twilio account, that does not count, by reason."
+        "Events of another Stripe mode, or of another Stripe or Twilio account, than the configured one, by reason."
     );
-    metrics::describe_counter!(IGNORED_EVENTS, "Events of Stripe's that no table depends on, by type.");
+    metrics::describe_counter!(IGNORED_EVENTS, "Stripe events that no table depends on, by type.");
     metrics::describe_counter!(
         HOOKS_DROPPED,
         "Auth Hooks answered neutrally though their event could not be kept."

@@ -4,13 +4,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::isolate::APPLIED;
 use super::{FIRST_DELAY, LONGEST_DELAY, wait};
-use crate::envelope::{Envelope, Source};
+use crate::envelope::{Envelope, Source, UNDECODABLE_PREFIX};
 use crate::lifecycle::Lifecycle;
 use crate::queue::{DeadContent, DeadMessage, Queue};
 use crate::retry::Backoff;
 use crate::store::{Store, StoreError};
 
-/// The event type of an undecodable message.
+/// The event type of an undecodable message, as stored.
 const UNDECODABLE_TYPE: &str = "unreadable";
 
 /// Stores dead messages until the process stops.
@@ -48,7 +48,7 @@ fn undecodable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> En
     let now = store.now();
     Envelope {
         source: source.unwrap_or(Source::Internal),
-        event_id: format!("{UNDECODABLE_TYPE}/{}", hex::encode(Sha256::digest(body))),
+        event_id: format!("{UNDECODABLE_PREFIX}{}", hex::encode(Sha256::digest(body))),
         event_type: UNDECODABLE_TYPE.to_owned(),
         occurred_at: now,
         received_at: now,

@@ -32,21 +32,26 @@ impl ApplyError {
 
 /// Applies `batch`; if that fails because of an event, applies its halves, down to the single event at fault.
 /// That one is retried alone later, or dead-lettered at once if no retry can help. `may_be_poison`: this batch has
-/// failed repeatedly with errors that an event may cause; if the database answers otherwise, an event is at fault.
+/// failed repeatedly with errors that an event may cause. If the database can be reached, such an error is then blamed
+/// on an event.
 ///
 /// # Errors
 /// [`StoreError`] where no event of the batch is to blame: apply the same batch again later.
 pub async fn apply(store: &Store, batch: &mut Batch, may_be_poison: bool) -> Result<(), StoreError> {
     with_time_limit(store.store_suspects(&batch.suspects)).await?;
     with_time_limit(batch.begin_attempt()).await?;
+    if batch.envelopes.is_empty() {
+        // All were suspects, or another process has taken them.
+        return Ok(());
+    }
     let (mut transaction, is_pending) = (batch.take_transaction(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
     while let Some(part) = parts.pop() {
         let applying = async {
-            match part {
-                part if is_pending => store.apply_pending(transaction.take(), part).await,
-                [] => Ok(Applied::default()),
-                part => store.apply(part).await,
+            if is_pending {
+                store.apply_pending(transaction.take(), part).await
+            } else {
+                store.apply(part).await
             }
         };
         match attempt(store, applying, may_be_poison).await {

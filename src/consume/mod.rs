@@ -107,7 +107,7 @@ async fn apply_and_ack(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
             Ok(()) => return batch.ack().await,
             Err(error) => {
                 failures += u32::from(error.may_be_caused_by_an_event());
-                batch.revert_attempt().await;
+                batch.release().await;
                 let delay = backoff.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, will retry");
                 wait(delay, lifecycle).await;

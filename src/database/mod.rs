@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 
-/// How long to wait for a connection: short, so that the receiver can answer 503 in time.
+/// How long to wait for a connection. The receiver answers 503 earlier (`ENQUEUE_TIMEOUT`) and logs the cause then.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a returned connection may take to become idle before it is reused.

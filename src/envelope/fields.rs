@@ -15,7 +15,7 @@ pub(super) const ID_FORM: &str = "a provider's id: ids that begin with trigger/,
      snapshot/ or unreadable/ are reserved for memberflow";
 /// The prefix of ids of events that the database triggers write.
 pub const TRIGGER: &str = "trigger/";
-/// The prefix of ids of dead letters that could not be decoded.
+/// The prefix of ids of dead letters that could not be decoded. Stored ids and types say `unreadable` for undecodable.
 pub const UNDECODABLE_PREFIX: &str = "unreadable/";
 /// The prefixes of ids that memberflow gives itself: to events of triggers, imports (`found/`), matches of customers to
 /// users, corrections of missed row changes, snapshots of API objects, and undecodable dead letters. From outside such an

@@ -15,7 +15,7 @@ mod scrub;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-pub use fields::{Malformed, TRIGGER};
+pub use fields::{Malformed, TRIGGER, UNDECODABLE_PREFIX};
 pub use form::Parameters;
 pub use origin::Origin;
 pub use source::Source;

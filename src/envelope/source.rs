@@ -54,9 +54,8 @@ impl FromStr for Source {
     type Err = UnknownSource;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::QUEUED
+        Self::ALL
             .into_iter()
-            .chain([Self::Internal])
             .find(|source| source.as_str() == name)
             .ok_or_else(|| UnknownSource(name.to_owned()))
     }

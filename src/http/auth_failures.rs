@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::http::rejection_log::LogLimit;
+use crate::http::log_limit::LogLimit;
 use crate::http::throttle::{Rate, Throttle};
 use crate::telemetry::API_REJECTS;
 

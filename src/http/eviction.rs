@@ -1,5 +1,5 @@
-//! Eviction: what waits for its client, the longest waiting first. If there is no room for a new one, the one
-//! that has waited longest is evicted: an honest client is soon done, one that only holds a connection never is.
+//! A queue of connections or bodies that wait for their client. If there is no room for a new one, the one that has
+//! waited longest is evicted: an honest client is soon done, one that only holds a connection never is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

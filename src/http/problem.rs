@@ -11,6 +11,7 @@ use super::problem_docs;
 use crate::envelope::Malformed;
 use crate::verify::SignatureError;
 
+const NOT_DURABLE: &str = "not-durable";
 /// `Retry-After` of 429 and 503, in seconds.
 const RETRY_AFTER_S: u16 = 5;
 
@@ -122,6 +123,11 @@ impl Problem {
         self.status.is_client_error()
     }
 
+    /// Whether this is [`Problem::not_durable`].
+    pub(crate) fn is_not_durable(&self) -> bool {
+        self.kind == NOT_DURABLE
+    }
+
     pub(crate) fn not_configured(variable: &str) -> Self {
         let detail = format!(
             "no signing secret is configured for this source, and nothing unsigned is ever taken: set {variable} and start memberflow again"
@@ -131,7 +137,7 @@ impl Problem {
 
     pub(crate) fn not_durable() -> Self {
         let detail = "the event was not made durable in time: send it again; if it was stored after all, the repeat changes nothing";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "Nothing durable to write to", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_DURABLE, "Event not durable", detail)
     }
 
     pub(crate) fn overloaded() -> Self {

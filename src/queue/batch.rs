@@ -67,8 +67,9 @@ impl Batch {
         }
     }
 
-    /// Call if an attempt could not be made for a reason outside the batch.
-    pub async fn revert_attempt(&mut self) {
+    /// Call after a failed attempt, before waiting: releases the row locks of pending events, and the attempt does not
+    /// count. The broker's messages stay unacked.
+    pub async fn release(&mut self) {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => {}
             AckHandle::Postgres(locked) => locked.release(&self.envelopes).await,

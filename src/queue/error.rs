@@ -50,12 +50,12 @@ pub enum QueueError {
         detail: String,
     },
     /// The broker did not answer in time.
-    #[error("the broker did not answer within {0:?}: see that it runs, and what AMQP_URL says")]
+    #[error("the broker did not answer within {0:?}: check that it runs and that AMQP_URL is right")]
     Timeout(std::time::Duration),
     /// A queue was deleted, or its node went away.
     #[error("the broker cancelled the consumer")]
     ConsumerCancelled,
-    /// The broker refused, or the connection broke.
-    #[error("the broker refused or the connection broke: {0}; see the broker's log, and what AMQP_URL says")]
+    /// The broker rejected a request, or the connection broke.
+    #[error("the broker rejected a request or the connection broke: {0}; check its log and AMQP_URL")]
     Broker(#[from] lapin::Error),
 }

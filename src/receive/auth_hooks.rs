@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::enqueue::{dropped, json_response};
+use super::enqueue::json_response;
 use super::{Arrival, Endpoints, header};
 use crate::envelope::hook::{SENDING_HOOKS, TOKEN_HOOK, USER_HOOKS, VERIFICATION_HOOKS};
 use crate::envelope::parse::HookKind;
@@ -39,7 +39,7 @@ async fn handle(endpoints: &Endpoints, request: Request, deadline: Instant) -> R
     if let Answer::Neutral(_) = answer {
         match parse::auth_hook(delivery.body, window.now) {
             Ok(hook) => endpoints.enqueue_hook(hook.envelope, deadline).await,
-            Err(error) => dropped("", &error.to_string()),
+            Err(error) => endpoints.drop_hook("", &error.to_string()),
         }
     }
     Ok(answer.into_response())

@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::Endpoints;
 use super::read::DeliveryPermit;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Source};
 use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 use crate::telemetry::HOOKS_DROPPED;
@@ -37,7 +37,9 @@ impl Endpoints {
         permit: DeliveryPermit,
         reason: &NotCounted,
     ) -> Result<Response, Problem> {
-        let id = self.enqueue_and_log(envelope, permit, Some(reason)).await?;
+        let source = envelope.source;
+        let id = self.enqueue(envelope, permit).await?;
+        self.log_not_counted(source, &id, reason);
         let reason_text = format!(
             "events of {reason} are not counted: the event was stored and changes nothing. To count them, {}",
             reason.setting()
@@ -46,65 +48,77 @@ impl Endpoints {
         Ok(json_response(answer.to_string()))
     }
 
-    /// Makes an event durable and returns its id; logs it if it is not counted.
-    pub(super) async fn enqueue_and_log(
-        &self,
-        envelope: Envelope,
-        permit: DeliveryPermit,
-        not_counted: Option<&NotCounted>,
-    ) -> Result<String, Problem> {
-        let source = envelope.source;
-        let id = self.enqueue(envelope, permit).await?;
-        if let Some(reason) = not_counted {
-            self.limits(source)?.rejection_log.log_not_counted(source, &id, reason);
+    /// Logs that an event was stored but is not counted.
+    pub(super) fn log_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
+        if let Ok(limits) = self.limits(source) {
+            limits.delivery_log.log_not_counted(source, event_id, reason);
         }
-        Ok(id)
     }
 
     /// Returns the event's id once it is durable.
-    async fn enqueue(&self, envelope: Envelope, permit: DeliveryPermit) -> Result<String, Problem> {
-        let id = envelope.event_id.clone();
-        let source = envelope.source;
-        let queue = self.0.dependencies.queue.clone();
+    pub(super) async fn enqueue(
+        &self,
+        envelope: Envelope,
+        permit: DeliveryPermit,
+    ) -> Result<String, Problem> {
+        let (source, id) = (envelope.source, envelope.event_id.clone());
+        let deadline = Instant::now() + ENQUEUE_TIMEOUT;
+        let endpoints = self.clone();
         let enqueued = self.0.dependencies.lifecycle.requests.spawn(async move {
             let _permit = permit;
-            queue.enqueue(envelope).await
+            endpoints.enqueue_and_log(envelope, deadline).await
         });
-        match timeout(ENQUEUE_TIMEOUT, enqueued).await {
-            Ok(Ok(Ok(()))) => return Ok(id),
-            Ok(Ok(Err(error))) => {
-                tracing::warn!(%source, event_id = id, %error, "enqueue failed");
-            }
-            Ok(Err(error)) => tracing::error!(%source, event_id = id, %error, "enqueue failed"),
-            Err(_) => tracing::warn!(%source, event_id = id, "enqueue timed out"),
+        match timeout_at(deadline, enqueued).await {
+            Ok(Ok(true)) => return Ok(id),
+            Ok(Err(panic)) => tracing::error!(%source, event_id = id, error = %panic, "enqueue failed"),
+            // The task has logged why, or will.
+            Ok(Ok(false)) | Err(_) => {}
         }
         Err(Problem::not_durable())
+    }
+
+    /// Whether the event has become durable. Logs why not, or that it was after `deadline`: the cause is often only known
+    /// after the sender has had its 503.
+    async fn enqueue_and_log(&self, envelope: Envelope, deadline: Instant) -> bool {
+        let (source, id) = (envelope.source, envelope.event_id.clone());
+        let outcome = self.0.dependencies.queue.enqueue(envelope).await;
+        if let Ok(limits) = self.limits(source) {
+            match &outcome {
+                Err(error) => limits.delivery_log.log_not_durable(source, &id, &error.reason),
+                Ok(()) if Instant::now() >= deadline => limits.delivery_log.log_durable_late(source, &id),
+                Ok(()) => {}
+            }
+        }
+        outcome.is_ok()
     }
 
     /// Tries to make a hook's event durable until `deadline`. A dropped event is counted; the answer does not
     /// depend on it.
     pub(super) async fn enqueue_hook(&self, envelope: Envelope, deadline: Instant) {
         let Ok(permit) = self.0.hook_permits.clone().try_acquire_owned() else {
-            return dropped(&envelope.event_id, "too many hooks are waiting already");
+            return self.drop_hook(&envelope.event_id, "too many hooks are waiting already");
         };
-        let queue = self.0.dependencies.queue.clone();
+        let endpoints = self.clone();
         let enqueued = self.0.dependencies.lifecycle.requests.spawn(async move {
             let _permit = permit;
             let id = envelope.event_id.clone();
-            if let Err(error) = queue.enqueue(envelope).await {
-                dropped(&id, &error.reason);
+            if let Err(error) = endpoints.0.dependencies.queue.enqueue(envelope).await {
+                endpoints.drop_hook(&id, &error.reason);
             }
         });
         if timeout_at(deadline, enqueued).await.is_err() {
-            tracing::warn!("hook answered while its event is still on the way to the queue");
+            // If it fails, the task logs that.
+            tracing::debug!("hook answered while its event is still on the way to the queue");
         }
     }
-}
 
-/// Counts a hook that was answered although its event could not be stored.
-pub(super) fn dropped(event_id: &str, reason: &str) {
-    metrics::counter!(HOOKS_DROPPED).increment(1);
-    tracing::warn!(event_id, reason, "hook answered, event dropped");
+    /// Counts and logs a hook that was answered although its event could not be stored.
+    pub(super) fn drop_hook(&self, event_id: &str, reason: &str) {
+        metrics::counter!(HOOKS_DROPPED).increment(1);
+        if let Ok(limits) = self.limits(Source::SupabaseAuth) {
+            limits.delivery_log.log_hook_dropped(Source::SupabaseAuth, event_id, reason);
+        }
+    }
 }
 
 /// 200 with a JSON body.

@@ -34,8 +34,8 @@ use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens, Window};
 
 use self::body::BodyReader;
+use crate::http::delivery_log::DeliveryLog;
 use crate::http::problem::Problem;
-use crate::http::rejection_log::RejectionLog;
 use crate::http::throttle::{Rate, Throttle};
 
 /// What the endpoints share. Cheap to clone.
@@ -78,7 +78,7 @@ struct SourceLimits {
     bytes: Arc<Semaphore>,
     /// Reads bodies.
     body_reader: BodyReader,
-    rejection_log: RejectionLog,
+    delivery_log: DeliveryLog,
     throttle: Throttle,
 }
 
@@ -120,7 +120,7 @@ impl Endpoints {
                 Source::Twilio => config.body_limit_bytes.min(TWILIO_BODY_MAX_BYTES),
                 _ => config.body_limit_bytes,
             }),
-            rejection_log: RejectionLog::default(),
+            delivery_log: DeliveryLog::default(),
             throttle: Throttle::new(Rate::REJECTED_DELIVERIES),
         };
         Ok(Self(Arc::new(Shared {
@@ -151,7 +151,10 @@ impl Endpoints {
             Err(problem) => problem,
         };
         if let Ok(limits) = self.limits(source) {
-            limits.rejection_log.log(source, &problem);
+            // `enqueue` logs the cause of these.
+            if !problem.is_not_durable() {
+                limits.delivery_log.log_rejected(source, &problem);
+            }
             if problem.is_client_error() {
                 let read_bytes = body_bytes.min(limits.body_reader.drain_limit());
                 self.0.dependencies.lifecycle.until_stopping(limits.throttle.until_ready(read_bytes)).await;

@@ -72,9 +72,9 @@ impl Endpoints {
         Ok(Delivery { headers: parts.headers, body, content_type, permit })
     }
 
-    /// Every queued source has limits; only those have endpoints.
+    /// The limits of a queued source; only those have endpoints.
     pub(super) fn limits(&self, source: Source) -> Result<&SourceLimits, Problem> {
-        self.0.limits_by_source.iter().find(|limits| limits.source == source).ok_or_else(Problem::overloaded)
+        self.0.limits_by_source.iter().find(|limits| limits.source == source).ok_or_else(Problem::internal)
     }
 }
 

@@ -21,6 +21,7 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     let (envelope, origin) = parse::stripe_with_origin(delivery.body, window.now)?;
     match endpoints.admission().check(&origin) {
         Ok(()) => endpoints.enqueue_and_ack(envelope, delivery.permit).await,
+        // Only for the answer and the log: the consumer decides by its own settings.
         Err(reason) => endpoints.enqueue_not_counted(envelope, delivery.permit, &reason).await,
     }
 }

@@ -61,7 +61,10 @@ async fn enqueue(
     let event = envelope::event(parameters, endpoints.window().now)?;
     let reason =
         endpoints.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    endpoints.enqueue_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
+    let id = endpoints.enqueue(event.envelope, delivery.permit).await?;
+    if let Some(reason) = reason {
+        endpoints.log_not_counted(Source::Twilio, &id, &reason);
+    }
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 

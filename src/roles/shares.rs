@@ -46,7 +46,7 @@ impl Shares {
         let needed = CHECK + shares.sum();
         let mut spare =
             total.checked_sub(needed).ok_or(ConfigError::TooFewConnections { given: total, needed })?;
-        for share in GROWTH.map(|share| share as fn(&mut Self) -> &mut u32) {
+        for share in GROWTH {
             let share = share(&mut shares);
             if *share > 0 && spare > 0 {
                 *share += 1;

@@ -22,8 +22,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The same for the outbox of earlier versions, which are rarely running; their failed events are never
 /// notified.
 const OUTBOX_POLL_INTERVAL: Duration = Duration::from_secs(60);
-/// The delay between a notification and the next poll: of transactions within 5 ms only one notifies.
-const POLL_AFTER_NOTIFY: Duration = Duration::from_millis(6);
+/// The poll right after a notification is followed by another this much later: triggers of transactions that commit
+/// within 5 ms of the notification do not notify (`ingest.wake_consumers`).
+const POLL_AGAIN_AFTER: Duration = Duration::from_millis(6);
 /// Delays between attempts to listen.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -104,10 +105,11 @@ impl Notifications {
 
     /// Waits for a notification since [`Notifications::before_poll`], or until it is time to poll.
     pub async fn wait(&mut self) {
-        let limit = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
+        let limit = if self.was_notified { POLL_AGAIN_AFTER } else { self.poll_interval };
         let notified = timeout(limit, self.received.changed()).await;
         self.was_notified = matches!(notified, Ok(Ok(())));
         if let Ok(Err(_)) = notified {
+            // The listener has ended: only polling is left.
             sleep(POLL_INTERVAL).await;
         }
     }

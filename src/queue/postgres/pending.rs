@@ -80,7 +80,8 @@ impl PendingConsumer {
     async fn lock_next(&mut self) -> (Vec<Envelope>, LockedBatch) {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            // A batch that is not full would only wait for the one under way, and what comes meanwhile for both.
+            // A partial batch could not be applied before the one in flight ends. Until then, or for `wait`, more events
+            // can join it.
             if !self.has_backlog {
                 timeout(self.wait, self.locker.in_flight.wait()).await.ok();
             }
@@ -99,7 +100,7 @@ impl PendingConsumer {
                     self.notifications.wait().await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot read pending events, trying again");
+                    tracing::warn!(%error, "reading pending events failed, will retry");
                     sleep(backoff.next_delay()).await;
                 }
             }
@@ -181,8 +182,9 @@ impl LockedBatch {
         if self.attempt_recorded {
             match with_time_limit(pending::adjust_attempts(&self.pool, envelopes, -1)).await {
                 Ok(()) => self.attempt_recorded = false,
-                // If the count stays, the events are only tried alone a little earlier.
-                Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),
+                Err(error) => {
+                    tracing::debug!(%error, "reverting an attempt failed, its events may be retried alone earlier");
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! A circuit breaker for publishing one source's events, tripped when the broker failed to take them.
 //!
-//! One queue can be in trouble (without quorum, deleted, full) while the others work. Its events then go to
-//! Postgres at once instead of waiting for a confirm that will not come; now and then one group tries again.
+//! One queue can be in trouble (without quorum, deleted) while the others work. Its events then go to Postgres
+//! at once instead of waiting for a confirm that will not come; now and then one group tries again. (A full queue
+//! nacks at once: that needs no breaker.)
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -60,7 +60,8 @@ pub struct RabbitMq {
     batch_limits: BatchLimits,
     /// In the order of [`Source::QUEUED`].
     publishers: [Publisher; Source::QUEUED.len()],
-    connections: ConnectionManager,
+    /// The connection that events are published on.
+    publish_connection: ConnectionManager,
 }
 
 /// The publisher of one source.
@@ -78,7 +79,7 @@ impl RabbitMq {
         let finished = CancellationToken::new();
         let target =
             Target { uri: uri.clone(), topology: topology.clone(), purpose: ConnectionPurpose::Publish };
-        let (connections, managing) = ConnectionManager::new(target, finished.clone());
+        let (publish_connection, managing) = ConnectionManager::new(target, finished.clone());
         lifecycle.tasks.spawn(managing);
 
         let limits = GroupLimits {
@@ -91,8 +92,10 @@ impl RabbitMq {
             let circuit_breaker = Arc::new(CircuitBreaker::new());
             for _ in 0..PUBLISH_WORKERS_PER_SOURCE {
                 let (topology, batcher) = (topology.clone(), batcher.clone());
-                let (connections, circuit_breaker) = (connections.clone(), circuit_breaker.clone());
-                let worker = PublishWorker::new(source, topology, batcher, connections, circuit_breaker);
+                let (connection_manager, circuit_breaker) =
+                    (publish_connection.clone(), circuit_breaker.clone());
+                let worker =
+                    PublishWorker::new(source, topology, batcher, connection_manager, circuit_breaker);
                 workers.push(worker.run());
             }
             Publisher { submitter, circuit_breaker }
@@ -107,13 +110,13 @@ impl RabbitMq {
             lifecycle: lifecycle.clone(),
             batch_limits: BatchLimits::of(config),
             publishers,
-            connections,
+            publish_connection,
         })
     }
 
     /// Resolves once the broker has confirmed the event; fails at once if it is known to be down.
     pub async fn publish(&self, envelope: Envelope) -> Result<(), EnqueueError> {
-        self.connections.connection().map_err(EnqueueError)?;
+        self.publish_connection.connection().map_err(EnqueueError)?;
         match Source::QUEUED.iter().position(|source| *source == envelope.source) {
             Some(index) => {
                 let publisher = &self.publishers[index];
@@ -126,7 +129,7 @@ impl RabbitMq {
 
     /// Whether the broker can be published to, else why not.
     pub fn health(&self) -> Result<(), String> {
-        self.connections.connection().map(drop).map_err(|reason| reason.to_string())
+        self.publish_connection.connection().map(drop).map_err(|reason| reason.to_string())
     }
 
     /// A consumer with connections of its own.
@@ -135,9 +138,8 @@ impl RabbitMq {
         // Capacity 1: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
-            let connections = self.connect(ConnectionPurpose::Consume(source), &end);
             let consumer = QueueConsumer::<Arc<ConsumerChannel>> {
-                connections,
+                connection_manager: self.manage_connection(ConnectionPurpose::Consume(source), &end),
                 queue: self.topology.queue(source),
                 source: Some(source),
                 prefetch: PREFETCH,
@@ -152,9 +154,8 @@ impl RabbitMq {
     pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();
-        let connections = self.connect(ConnectionPurpose::DeadLetter, &end);
         let consumer = QueueConsumer::<DeadDecoder> {
-            connections,
+            connection_manager: self.manage_connection(ConnectionPurpose::DeadLetter, &end),
             queue: self.topology.dead(),
             source: None,
             prefetch: DEAD_PREFETCH,
@@ -167,11 +168,11 @@ impl RabbitMq {
         messages
     }
 
-    /// A connection that is managed until `end`.
-    fn connect(&self, purpose: ConnectionPurpose, end: &CancellationToken) -> ConnectionManager {
+    /// A connection for `purpose` that is managed until `end`.
+    fn manage_connection(&self, purpose: ConnectionPurpose, end: &CancellationToken) -> ConnectionManager {
         let target = Target { uri: (*self.uri).clone(), topology: self.topology.clone(), purpose };
-        let (connections, managing) = ConnectionManager::new(target, end.clone());
+        let (connection, managing) = ConnectionManager::new(target, end.clone());
         self.lifecycle.tasks.spawn(managing);
-        connections
+        connection
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct PublishWorker {
     source: Source,
     topology: Topology,
     batcher: Batcher,
-    connections: ConnectionManager,
+    connection_manager: ConnectionManager,
     circuit_breaker: Arc<CircuitBreaker>,
     channel: Option<ConfirmChannel>,
 }
@@ -57,10 +57,10 @@ impl PublishWorker {
         source: Source,
         topology: Topology,
         batcher: Batcher,
-        connections: ConnectionManager,
+        connection_manager: ConnectionManager,
         circuit_breaker: Arc<CircuitBreaker>,
     ) -> Self {
-        Self { source, topology, batcher, connections, circuit_breaker, channel: None }
+        Self { source, topology, batcher, connection_manager, circuit_breaker, channel: None }
     }
 
     /// Publishes group after group; ends when there will be no more.
@@ -73,7 +73,7 @@ impl PublishWorker {
 
     async fn publish(&mut self, envelopes: &[Envelope]) -> Result<(), EnqueueError> {
         self.circuit_breaker.check()?;
-        let connection = self.connections.connection().map_err(EnqueueError)?;
+        let connection = self.connection_manager.connection().map_err(EnqueueError)?;
         let open_channel = self.channel.take().filter(|it| Arc::ptr_eq(&it.connection, &connection));
         let message = wire::encode(self.source, envelopes);
         let attempt = timeout(CONFIRM_TIMEOUT, async {
@@ -88,7 +88,7 @@ impl PublishWorker {
         let sent = tokio::select! {
             biased;
             sent = attempt => sent,
-            reason = self.connections.wait_until_down(&connection) => return Err(lost(reason)),
+            reason = self.connection_manager.wait_until_down(&connection) => return Err(lost(reason)),
         };
         match sent {
             Ok(Ok((channel, outcome))) => self.conclude(channel, connection, outcome),

@@ -41,7 +41,7 @@ pub(super) trait Decoder: Send + Sync + Sized {
 
 /// The consumer of one queue.
 pub(super) struct QueueConsumer<D: Decoder> {
-    pub connections: ConnectionManager,
+    pub connection_manager: ConnectionManager,
     pub queue: ShortString,
     /// The source of the queue; `None` for the dead-letter queue.
     pub source: Option<Source>,
@@ -61,11 +61,11 @@ impl<D: Decoder> QueueConsumer<D> {
     }
 
     async fn consume_with_reconnect(&mut self) {
-        while let Some(connection) = self.connections.wait_until_up().await {
+        while let Some(connection) = self.connection_manager.wait_until_up().await {
             let Err(error) = self.consume(&connection).await else { return };
             tracing::info!(queue = %self.queue, %error, "consuming was interrupted");
             connection.mark_failed(error.to_string());
-            self.connections.wait_until_down(&connection).await;
+            self.connection_manager.wait_until_down(&connection).await;
         }
     }
 

@@ -5,6 +5,7 @@
 //! `overflow=reject-publish`, which we want anyway: a full queue refuses the event, and it goes to Postgres.
 
 use std::fmt::Display;
+use std::sync::{Arc, Once};
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
@@ -17,16 +18,21 @@ use crate::queue::QueueError;
 /// Deliveries after which a message that is never acked (it crashes its consumer, for example) is
 /// dead-lettered.
 const DELIVERY_LIMIT: i32 = 100;
+/// The same of the dead-letter queue: never, in effect. Behind it is no other, so that a message above the limit is lost.
+/// RabbitMQ 4 has a default of 20. Its value for "no limit", -1, is not valid for 3.x.
+const DEAD_DELIVERY_LIMIT: i32 = 1_000_000_000;
 
 /// The names on the broker, all of which begin with the installation's prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Topology {
     prefix: String,
+    /// For [`Topology::warn_of_default_limit`].
+    warning: Arc<Once>,
 }
 
 impl Topology {
     pub fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned() }
+        Self { prefix: prefix.to_owned(), warning: Arc::new(Once::new()) }
     }
 
     /// The exchange that events are published to, with the source's name as routing key.
@@ -46,9 +52,8 @@ impl Topology {
 
     /// Declares everything that does not exist yet.
     pub async fn declare(&self, connection: &Connection) -> Result<(), QueueError> {
-        let channel = connection.create_channel().await?;
+        let channel = self.declare_dead_queue(connection).await?;
         exchange(&channel, self.dead(), ExchangeKind::Fanout).await?;
-        queue(&channel, self.dead(), quorum()).await?;
         bind(&channel, self.dead(), self.dead(), "".into()).await?;
         exchange(&channel, self.events(), ExchangeKind::Topic).await?;
         for source in Source::QUEUED {
@@ -56,6 +61,39 @@ impl Topology {
             bind(&channel, self.queue(source), self.events(), source.as_str().into()).await?;
         }
         Ok(channel.close(200, "declared".into()).await?)
+    }
+
+    /// Declares the dead-letter queue, and returns a channel for what is declared next. One that an earlier version
+    /// declared has no delivery limit and cannot be given one: it stays in use.
+    async fn declare_dead_queue(&self, connection: &Connection) -> Result<Channel, QueueError> {
+        let channel = connection.create_channel().await?;
+        let mut arguments = quorum();
+        arguments.insert("x-delivery-limit".into(), DEAD_DELIVERY_LIMIT.into());
+        match queue(&channel, self.dead(), arguments).await {
+            Ok(()) => Ok(channel),
+            Err(QueueError::Topology { .. }) => {
+                // The broker has closed the channel.
+                let channel = connection.create_channel().await?;
+                queue(&channel, self.dead(), quorum()).await?;
+                self.warn_of_default_limit();
+                Ok(channel)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Warns once per process. Whether a policy sets a limit cannot be read over AMQP.
+    fn warn_of_default_limit(&self) {
+        self.warning.call_once(|| {
+            let queue = self.dead();
+            let pattern = queue.as_str().replace('.', "[.]");
+            let fix = format!(
+                "set a policy: rabbitmqctl set_policy -p VHOST --apply-to queues {queue} '^{pattern}$' \
+                 '{{\"delivery-limit\": {DEAD_DELIVERY_LIMIT}}}'; or, if it is empty and all processes run this version, \
+                 delete it (rabbitmqctl delete_queue -p VHOST {queue}), and it will be declared again with a limit"
+            );
+            tracing::warn!(%queue, fix, "dead-letter queue has no delivery limit: unless a policy sets one, RabbitMQ 4 drops a dead letter after 20 deliveries");
+        });
     }
 
     fn source_arguments(&self) -> FieldTable {

@@ -1,11 +1,15 @@
 //! The topology on the broker: declared and repaired automatically, with clear errors.
 
 use lapin::BasicProperties;
-use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
-use lapin::types::FieldTable;
+use lapin::options::{
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
 use memberflow::envelope::Source;
+use memberflow::queue::DeadContent;
+use tokio::time::timeout;
 
-use super::setup::{Kind, Setup, event, events, eventually, expect, expect_nothing};
+use super::setup::{DEADLINE, Kind, Setup, event, events, eventually, expect, expect_nothing};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::consuming::Consuming;
 
@@ -122,6 +126,71 @@ async fn internal_or_foreign_events_are_dead_lettered() {
         .await;
         expect_nothing(&mut consumer).await;
     }
+    connection.close(200, "done".into()).await.unwrap();
+    setup.stop().await;
+}
+
+/// The arguments of a dead-letter queue that an earlier version declared.
+fn without_delivery_limit() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments
+}
+
+#[tokio::test]
+async fn dead_letter_queue_without_delivery_limit_stays_in_use() {
+    let broker = TestBroker::new();
+    let (connection, channel) = broker.channel().await;
+    let (dead, exchange) = (broker.name("dead"), broker.name("events"));
+    let (options, arguments) = (QueueDeclareOptions::durable(), without_delivery_limit());
+    channel.queue_declare(dead.as_str().into(), options, arguments).await.unwrap();
+
+    let setup = Setup::not_yet_connected(broker, |config| config.amqp_url = Some(broker_url().into())).await;
+    eventually("the broker is well", async || setup.broker_state().is_ok()).await;
+    let mut dead_letters = setup.queue.dead_messages().expect("there is a broker");
+    let consumer = Consuming::begin(&setup.queue);
+    let garbage = b"not one of ours";
+    let options = BasicPublishOptions::default();
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let published = channel.basic_publish(exchange.into(), "stripe".into(), options, garbage, properties);
+    published.await.unwrap().await.unwrap();
+    let dead_letter = timeout(DEADLINE, dead_letters.recv()).await.expect("it arrives").unwrap();
+    let is_garbage =
+        matches!(&dead_letter.content, DeadContent::Undecodable(_, body) if body[..] == garbage[..]);
+    assert!(is_garbage, "{:?}", dead_letter.content);
+    dead_letter.ack().await;
+
+    connection.close(200, "done".into()).await.unwrap();
+    drop((consumer, dead_letters));
+    setup.stop().await;
+}
+
+/// RabbitMQ 4 drops a message of a queue that has no limit of its own after 20 deliveries.
+#[tokio::test]
+async fn repeatedly_redelivered_dead_letter_is_not_dropped() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let dead = setup.broker.name("dead");
+    let options = BasicPublishOptions::default();
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let published =
+        channel.basic_publish(dead.as_str().into(), "stripe".into(), options, b"dead", properties);
+    published.await.unwrap().await.unwrap();
+    for _ in 0..30 {
+        eventually("the dead letter comes again", async || {
+            let options = BasicGetOptions::default();
+            let Some(message) = channel.basic_get(dead.as_str().into(), options).await.unwrap() else {
+                return false;
+            };
+            let requeue = BasicNackOptions { requeue: true, ..Default::default() };
+            message.acker.nack(requeue).await.unwrap();
+            true
+        })
+        .await;
+    }
+    let (options, arguments) = (QueueDeclareOptions::durable(), without_delivery_limit());
+    let difference = channel.queue_declare(dead.as_str().into(), options, arguments).await.unwrap_err();
+    assert!(difference.to_string().contains("x-delivery-limit"), "{difference}");
     connection.close(200, "done".into()).await.unwrap();
     setup.stop().await;
 }

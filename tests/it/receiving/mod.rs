@@ -7,11 +7,17 @@ mod connections;
 mod hooks;
 mod readiness;
 
+use memberflow::clock::Clock;
+use memberflow::envelope::Source;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::support::receiver::{PendingEvent, TestReceiver, assert_problem, eventually, stall};
+use crate::support::process::{Serving, Settings};
+use crate::support::receiver::{
+    PendingEvent, STRIPE_SECRETS, SUPABASE_SECRETS, TestReceiver, assert_problem, eventually, stall,
+};
+use crate::support::signing::Keys;
 
 const EVENT: &str = r#" {"id":"evt_1","object":"event","type":"invoice.paid","created":1700000000,"data":{"object":{"name":"\u0000 Zoë","n":1e400}}}"#;
 
@@ -125,6 +131,28 @@ async fn not_durable_event_asks_stripe_to_retry() {
     assert_problem(receiver.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
     sqlx::query("alter view ingest.gone rename to events").execute(&receiver.database.pool).await.unwrap();
     assert_eq!(receiver.stripe(EVENT).send().await.unwrap().status(), 200);
+}
+
+/// Without a broker, the 503 comes before the failure to connect to Postgres is known.
+#[tokio::test]
+async fn not_durable_event_logs_its_cause_once() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let settings: Settings = vec![
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing".to_owned()),
+        ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
+    ];
+    let serving = Serving::roles("receive", &settings);
+    let keys = Keys { stripe: STRIPE_SECRETS, supabase: SUPABASE_SECRETS };
+    let request = reqwest::Client::new().post(format!("{}/webhooks/stripe", serving.url()));
+    let request = keys.sign(request, Source::Stripe, "evt_1", EVENT.into(), Clock::System.now());
+    assert_problem(request.send().await.unwrap(), 503, "not-durable").await;
+    let line = eventually("the cause in the log", async || {
+        serving.log().lines().find(|line| line.contains("enqueue failed")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains("evt_1") && line.contains("the database "), "{line}");
+    assert_eq!(serving.log().matches("evt_1").count(), 1, "{}", serving.log());
+    assert!(!serving.log().contains("delivery rejected"), "{}", serving.log());
 }
 
 #[tokio::test]

@@ -22,8 +22,8 @@ use self::roles::Account;
 use crate::config::Config;
 use crate::config::console_roles::RoleSource;
 use crate::console::session::Session;
+use crate::http::log_limit::LogLimit;
 use crate::http::rate_limit::RateLimiter;
-use crate::http::rejection_log::LogLimit;
 use crate::ops::supabase_auth_api::{AuthApi, AuthError, Granted, SecondFactor};
 
 /// Attempts at one address in each [`ATTEMPTS_PERIOD`], right ones included.

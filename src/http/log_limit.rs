@@ -1,18 +1,10 @@
-//! Logs rejected deliveries and events that are not counted, at a bounded rate: a flood must not fill the disk.
+//! Bounds the rate of log lines: a flood must not fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::problem::Problem;
-use crate::envelope::Source;
-use crate::project::stripe::NotCounted;
-
-/// Lines per second and source. The metrics count all.
+/// The lines that one [`LogLimit`] admits in a second.
 const LINES_PER_SECOND: u32 = 20;
-
-/// The log of one source.
-#[derive(Default)]
-pub(crate) struct RejectionLog(LogLimit);
 
 /// Lets [`LINES_PER_SECOND`] through and counts the others.
 #[derive(Default)]
@@ -23,26 +15,6 @@ struct Second {
     started: Option<Instant>,
     logged: u32,
     suppressed: u64,
-}
-
-impl RejectionLog {
-    /// Logs a rejected delivery, within the limit.
-    pub fn log(&self, source: Source, problem: &Problem) {
-        let Some(suppressed) = self.0.admit(Instant::now()) else { return };
-        if suppressed > 0 {
-            tracing::warn!(%source, suppressed, "suppressed delivery logs");
-        }
-        tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery rejected");
-    }
-
-    /// Logs an event that was stored but is not counted, within the limit.
-    pub fn log_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
-        let Some(suppressed) = self.0.admit(Instant::now()) else { return };
-        if suppressed > 0 {
-            tracing::warn!(%source, suppressed, "suppressed delivery logs");
-        }
-        tracing::info!(%source, event_id, %reason, fix = reason.setting(), "event stored, not counted");
-    }
 }
 
 impl LogLimit {
