@@ -1,7 +1,7 @@
 //! Applies a batch: one transaction from the events to the public tables.
 //!
 //! The steps are in [`Store::apply`]. From reading the facts until the commit, one transaction at a time
-//! holds the projection lock: each batch sees what all batches before it stored, and writers cannot deadlock.
+//! holds the derivation lock: each batch sees what all batches before it stored, and writers cannot deadlock.
 //! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
 use std::collections::BTreeSet;
@@ -144,7 +144,7 @@ impl Store {
     }
 }
 
-/// Applies internal `events` in a transaction that holds the projection lock.
+/// Applies internal `events` in a transaction that holds the derivation lock.
 pub(super) async fn apply_internal(
     tx: &mut PgConnection,
     events: &[Envelope],

@@ -2,7 +2,7 @@
 //! no event has reported or what differs from the facts.
 //!
 //! An import runs phase by phase ([`Phase`]) and page by page. A page is one transaction (two in the initial import, see
-//! [`split_page`]) under the projection lock: it compares the rows with the facts, stores what is new as internal events
+//! [`split_page`]) under the derivation lock: it compares the rows with the facts, stores what is new as internal events
 //! (many rows in each), and writes the facts and counts that a rebuild makes of those events. Its progress is in
 //! `ingest.backfills`, so that any process can take the next page. `docs/decisions/backfill/preexisting-rows.md`
 //! explains how such events rank among others.
