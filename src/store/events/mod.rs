@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use crate::envelope::Envelope;
 use crate::project::Payload;
 use crate::project::internal::Internal;
-use crate::project::stripe::{Admission, NotCounted};
+use crate::project::stripe::{NotCounted, OriginFilter};
 
 /// What identifies an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromRow)]
@@ -279,17 +279,18 @@ pub(super) async fn without_object(
     query.build_query_as().fetch_all(tx).await
 }
 
-/// The codes in `not_counted` of events that `admission` admits now.
-pub(super) async fn now_admitted(
+/// The codes in `not_counted` of events that `origin_filter` allows now.
+pub(super) async fn codes_allowed_now(
     tx: &mut PgConnection,
-    admission: &Admission,
+    origin_filter: &OriginFilter,
 ) -> Result<Vec<String>, sqlx::Error> {
     let codes: Vec<String> =
         sqlx::query_scalar("select distinct not_counted from ingest.events where not_counted is not null")
             .fetch_all(tx)
             .await?;
-    let is_admitted = |code: &String| NotCounted::of_code(code).is_some_and(|it| it.is_lifted_by(admission));
-    Ok(codes.into_iter().filter(is_admitted).collect())
+    let is_allowed =
+        |code: &String| NotCounted::of_code(code).is_some_and(|it| it.is_lifted_by(origin_filter));
+    Ok(codes.into_iter().filter(is_allowed).collect())
 }
 
 /// The applied events with these keys that have a body.
