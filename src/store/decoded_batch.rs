@@ -211,7 +211,7 @@ impl DecodedBatch {
             customer: imported.customer,
             created: imported.created,
             status: imported.status,
-            needs_stripe: true,
+            is_unreported_import: true,
             start_date: Some(imported.created),
             canceled_at: imported.canceled_at,
             ended_at: imported.canceled_at,

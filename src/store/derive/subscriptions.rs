@@ -50,12 +50,16 @@ impl TieredSubscription {
         let is_known = subscription.has_known_status();
         let reasons = [
             (
-                self.tier.is_none() && !subscription.needs_stripe,
+                self.tier.is_none() && !subscription.is_unreported_import,
                 Reason::NoTier,
                 format!("no row of membership_tiers names {price} or its product"),
             ),
             (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
-            (subscription.needs_stripe || *customer_deleted, Reason::NeedsStripe, self.check_needed()),
+            (
+                subscription.is_unreported_import || *customer_deleted,
+                Reason::CheckWithStripe,
+                self.check_needed(),
+            ),
             (
                 subscription.items_truncated,
                 Reason::ItemsTruncated,
@@ -86,7 +90,7 @@ impl TieredSubscription {
 
     /// Why its state must be checked with Stripe.
     fn check_needed(&self) -> String {
-        if self.valuation.subscription.needs_stripe {
+        if self.valuation.subscription.is_unreported_import {
             return "no event has reported this subscription yet".to_owned();
         }
         let customer = &self.valuation.subscription.customer;
@@ -129,7 +133,7 @@ pub async fn write(
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let (preexisting, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
-        tiered.iter().partition(|tiered| tiered.valuation.subscription.needs_stripe);
+        tiered.iter().partition(|tiered| tiered.valuation.subscription.is_unreported_import);
     let ownerless =
         preexisting.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
     let rowless =

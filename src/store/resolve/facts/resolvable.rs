@@ -35,7 +35,7 @@ impl Resolvable for StripeObject {
 
     fn has_history(&self) -> bool {
         match self {
-            Self::Subscription(it) => !it.needs_stripe,
+            Self::Subscription(it) => !it.is_unreported_import,
             Self::Customer(_) | Self::Discount(_) => true,
             _ => false,
         }
