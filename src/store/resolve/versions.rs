@@ -163,7 +163,7 @@ pub(in crate::store) async fn add_known_terms(
 /// is the cause of the movement: so the ledger is recomputed even if the lines stayed the same.
 fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
     let created_with_lines = |state: &StripeObject| match state {
-        StripeObject::Invoice(it) if !it.last_lines.is_empty() => Some(it.created),
+        StripeObject::Invoice(it) if !it.recurring_lines.is_empty() => Some(it.created),
         _ => None,
     };
     let mut earliest = BTreeMap::<&str, i64>::new();
