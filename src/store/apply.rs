@@ -16,8 +16,8 @@ use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::freshness::Freshness;
 use super::events::not_counted::NotCountedTotals;
-use super::events::unknown_values::UnknownValues;
-use super::events::{self, EventRows};
+use super::events::unknown_values::UnknownAndIgnored;
+use super::events::{self, EventBodies};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
@@ -47,7 +47,7 @@ impl Store {
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
         let decoded = decode_all(batch, &self.settings);
         let tx = database::begin(&self.pool).await?;
-        self.apply_in(tx, decoded, EventRows::Missing).await
+        self.apply_in(tx, decoded, EventBodies::Given).await
     }
 
     /// Applies pending events, all of `batch` or nothing. `transaction`: the one that holds their row locks.
@@ -62,13 +62,13 @@ impl Store {
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
         if let Some(tx) = transaction {
-            return self.apply_in(tx, decode_all(batch, &self.settings), EventRows::Locked).await;
+            return self.apply_in(tx, decode_all(batch, &self.settings), EventBodies::Stored).await;
         }
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock(&mut tx, batch).await?;
         let ours = batch.iter().zip(is_locked).filter_map(|(event, is_locked)| is_locked.then_some(event));
         let decoded = decode_all(ours, &self.settings);
-        self.apply_in(tx, decoded, EventRows::Locked).await
+        self.apply_in(tx, decoded, EventBodies::Stored).await
     }
 
     /// Retries a pending event alone, unless it is applied or dead by now. Waits for its row lock: the
@@ -79,29 +79,29 @@ impl Store {
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock_for_recorded_attempt(&mut tx, from_ref(event)).await? == [true];
-        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventRows::Locked).await
+        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventBodies::Stored).await
     }
 
     async fn apply_in(
         &self,
         mut tx: Transaction<'static, Postgres>,
         decoded: Decoded<'_>,
-        rows: EventRows,
+        bodies: EventBodies,
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
         let decoded_count = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
-        let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
+        let mut new = events::mark_applied(&mut tx, events, bodies, now).await?;
         let applied = Applied { new: new.len(), repeated: decoded_count - new.len(), dead: dead.len() };
         let not_counted = NotCountedTotals::take_from(&mut new);
-        let unknown_values = UnknownValues::of(&new);
+        let unknown_and_ignored = UnknownAndIgnored::of(&new);
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
             let locked_at = self.clock.now();
-            unknown_values.write(&mut tx).await?;
+            unknown_and_ignored.write(&mut tx).await?;
             let batch = DecodedBatch::group(new);
             let affected = resolve(&mut tx, batch, &self.settings, locked_at).await?;
             derive(&mut tx, Tables::Live, affected, &self.settings, locked_at).await?;
@@ -111,7 +111,7 @@ impl Store {
             retries::log_dead_letter(event, reason);
         }
         not_counted.record_metrics();
-        unknown_values.record_metrics();
+        unknown_and_ignored.record_metrics();
         freshness.record(self.clock.now());
         Ok(applied)
     }
@@ -153,7 +153,7 @@ pub(super) async fn apply_internal(
 ) -> Result<(), sqlx::Error> {
     let Decoded { events, dead } = decode_all(events, settings);
     retries::dead_letter(tx, &dead, now).await?;
-    let new = events::mark_applied(tx, events, EventRows::Missing, now).await?;
+    let new = events::mark_applied(tx, events, EventBodies::Given, now).await?;
     if new.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::Payload;
 use crate::project::identity::{self, Address, AddressRole, Claim, Match, Matching, Owner};
 use crate::project::internal::Internal;
-use crate::store::events::{self, DecodedEvent, EventRows};
+use crate::store::events::{self, DecodedEvent, EventBodies};
 use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::emails::{self, AddressReport};
 use crate::store::resolve::identity_claims;
@@ -179,7 +179,7 @@ pub async fn record(
     }
     let matches =
         envelopes.iter().zip(payloads).map(|(envelope, payload)| DecodedEvent { envelope, payload });
-    events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
+    events::mark_applied(tx, matches.collect(), EventBodies::Given, now).await?;
     emails::write(tx, reports).await?;
     Ok(())
 }
