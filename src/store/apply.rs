@@ -126,7 +126,7 @@ impl Store {
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        let revenue = AffectedRevenue { customers_to_match: customers, users, ..AffectedRevenue::default() };
+        let revenue = AffectedRevenue { owners_to_decide: customers, users, ..AffectedRevenue::default() };
         self.rederive(revenue.into()).await
     }
 
@@ -200,7 +200,7 @@ pub(super) async fn resolve(
     users::record_deleted(tx, &deleted, now).await?;
     let reported: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &reported, &emails).await?);
+    revenue.owners_to_decide.extend(identity_claims::customers_naming(tx, &reported, &emails).await?);
     revenue.users.extend(reported);
     Ok(Affected { revenue, activity_only, sms })
 }

@@ -51,7 +51,7 @@ impl Store {
             .await?;
         let Some((last, _)) = due.last().cloned() else { return Ok(None) };
         let affected = AffectedRevenue {
-            customers_to_match: due.iter().map(|(customer, _)| customer.clone()).collect(),
+            owners_to_decide: due.iter().map(|(customer, _)| customer.clone()).collect(),
             force_rewrite: due
                 .iter()
                 .filter(|(_, force_rewrite)| *force_rewrite)

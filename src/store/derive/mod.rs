@@ -139,9 +139,9 @@ impl RevenueScope {
         activity_only: &mut BTreeSet<Uuid>,
     ) -> Result<(Self, Owners), sqlx::Error> {
         let reported: BTreeSet<String> =
-            affected.reported.difference(&affected.customers_to_match).cloned().collect();
+            affected.touched_customers.difference(&affected.owners_to_decide).cloned().collect();
         let stored = StoredOwners::load(tx, &reported).await?;
-        let mut to_decide = affected.customers_to_match.clone();
+        let mut to_decide = affected.owners_to_decide.clone();
         to_decide.extend(stored.undecided(&reported));
         let mut members = affected.users.clone();
         // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
@@ -168,7 +168,7 @@ impl RevenueScope {
     /// All affected customers.
     fn all_customers(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
         let owned = self.customers.owners.keys();
-        self.decided.iter().chain(&affected.reported).chain(owned).cloned().collect()
+        self.decided.iter().chain(&affected.touched_customers).chain(owned).cloned().collect()
     }
 
     /// The customers whose subscriptions must be valued.
