@@ -1,4 +1,4 @@
-//! Parked items: what waits for missing information, and why.
+//! Parked items: facts that are stored but cannot be shown fully yet, and what is missing. Events are never parked.
 
 use std::collections::BTreeSet;
 

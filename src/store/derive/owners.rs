@@ -44,7 +44,7 @@ pub async fn decide_owners(
         return Ok(owners);
     }
     let all = IdentityEvidence::load(tx, customers).await?;
-    let deleted = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let deleted = delete_orphaned_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.existing().collect();
@@ -184,9 +184,9 @@ pub async fn record(
     Ok(())
 }
 
-/// Deletes those of the `unclaimed` customers that nothing refers to any more, and returns them: a guest payment turned
-/// out to belong to a customer. Otherwise the order of events would matter.
-async fn delete_unreferenced_customers(
+/// Deletes those of the `unclaimed` customers that have no fact or payment any more, and returns them: a guest payment
+/// turned out to belong to a customer. Otherwise the order of events would matter.
+async fn delete_orphaned_customers(
     tx: &mut PgConnection,
     unclaimed: impl Iterator<Item = &String>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
@@ -194,7 +194,7 @@ async fn delete_unreferenced_customers(
     if unclaimed.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let unreferenced: Vec<String> = sqlx::query_scalar(
+    let orphaned: Vec<String> = sqlx::query_scalar(
         "select u.id from unnest($1::text[]) as u (id)
          where not exists (select from payments p where p.customer_id = u.id)
            and not exists (select from stripe_facts f where f.customer_id = u.id)",
@@ -202,10 +202,10 @@ async fn delete_unreferenced_customers(
     .bind(unclaimed)
     .fetch_all(&mut *tx)
     .await?;
-    if !unreferenced.is_empty() {
-        sqlx::query("delete from customers where id = any($1)").bind(&unreferenced).execute(tx).await?;
+    if !orphaned.is_empty() {
+        sqlx::query("delete from customers where id = any($1)").bind(&orphaned).execute(tx).await?;
     }
-    Ok(unreferenced.into_iter().collect())
+    Ok(orphaned.into_iter().collect())
 }
 
 async fn stored_owners(

@@ -1,4 +1,4 @@
-//! The owners of customers as stored: for customers that events were about without new evidence of whose they are.
+//! The stored owners of customers about whom no new evidence was reported: they are not decided again.
 
 use std::collections::{BTreeSet, HashMap};
 

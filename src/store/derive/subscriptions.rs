@@ -22,11 +22,11 @@ use crate::store::resolve::payments::row_id;
 pub struct TieredSubscription {
     /// The subscription and its value.
     pub valuation: Valuation,
-    /// The status to show; none while no known one was reported.
+    /// The effective status; `None` if no known one was ever reported.
     pub status: Option<String>,
-    /// The price that decided the tier.
+    /// The price that decided the tier, else the first item's.
     pub price: Option<String>,
-    /// The tier; none while no price or product of it is named.
+    /// The tier; `None` if none is known.
     pub tier: Option<MembershipTier>,
 }
 
@@ -168,6 +168,7 @@ impl<'a> CustomerSubscription<'a> {
     }
 }
 
+/// `found` is the stored type of an imported row of `customer_subscriptions` (`ImportedSubscription`).
 const WRITE: &str = "
     insert into customer_subscriptions as s
         (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
@@ -247,7 +248,7 @@ async fn upsert(
     Ok(written.into_iter().filter_map(|(customer, is_new)| is_new.then_some(customer)).collect())
 }
 
-/// Deletes the rows of reported subscriptions that have no user, tier or representable status any more.
+/// Deletes the rows of subscriptions that must not have one: without a user, or reported without a tier or known status.
 async fn delete_obsolete(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<(), sqlx::Error> {
     if subscriptions.is_empty() {
         return Ok(());

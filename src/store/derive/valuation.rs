@@ -25,7 +25,7 @@ pub struct Valuation {
     pub overdue: Option<DueChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub customer_deleted: bool,
-    /// Whether something is parked about it.
+    /// Whether it is parked for any reason.
     pub is_parked: bool,
 }
 
@@ -110,7 +110,7 @@ struct Inputs {
     reported_until: HashMap<String, i64>,
     /// Customers that are deleted.
     deleted: HashSet<String>,
-    /// Subscriptions about which something is parked.
+    /// Subscriptions that are parked for any reason.
     parked: HashSet<String>,
     catalogue: Catalogue,
 }

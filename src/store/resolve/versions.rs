@@ -305,7 +305,7 @@ pub async fn load(
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
     let catalogue = catalogue::load(tx, loaded, &subscriptions, &discounts).await?;
-    let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
+    let discounted = catalogue::customers_needing_discount_amounts(&subscriptions, &discounts, &catalogue);
     need_invoices.extend(discounted.into_iter().map(ToOwned::to_owned));
     add_invoices(tx, &mut histories, &need_invoices).await?;
     Ok((histories, catalogue))
