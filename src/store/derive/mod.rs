@@ -212,8 +212,9 @@ async fn derive_revenue(
     let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
     let to_value = scope.customers_to_value(&affected);
-    let AffectedRevenue { payments, thin_event_objects, parked, mut force_rewrite, recompute_from, .. } =
-        affected;
+    let AffectedRevenue {
+        payments, thin_event_objects, parked, mut force_rewrite, mut recompute_from, ..
+    } = affected;
     let RevenueScope { decided, members, payment_only, customers } = scope;
     let OwnedCustomers { owners: users_of, with_unassigned_movements, recompute_times, has_leads } =
         customers;
@@ -222,7 +223,7 @@ async fn derive_revenue(
         Some(times) => times,
         None => valuation::load_recompute_times(tx, &to_value).await?,
     };
-    let recompute_from = versions::due(recompute_from, &recompute_times, &to_value, now);
+    versions::add_due(&mut recompute_from, &recompute_times, &to_value, now);
     let Valuations { subscriptions, catalogue } =
         valuation::value(tx, &to_value, &recompute_times, now).await?;
     let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;

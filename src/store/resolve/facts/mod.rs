@@ -115,7 +115,7 @@ pub async fn resolve_stripe(
             winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
         present.or(stored.get(id).map(|stored| &stored.state))?.customer_id()
     };
-    let mut recompute_from = versions::recompute_from(&revised, customer_of);
+    let mut recompute_from = versions::recompute_from_revised(&revised, customer_of);
     let mut changed = changes(winners, stored);
     changed.extend(extended);
     versions::add_changed_customers(&mut recompute_from, &changed);
