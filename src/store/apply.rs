@@ -1,13 +1,13 @@
 //! Applies a batch: one transaction from the events to the public tables.
 //!
-//! The steps are in [`Store::apply`]. From reading the facts until the commit, one transaction at a time
+//! The steps are in `Store::apply_in` and `resolve`. From reading the facts until the commit, one transaction at a time
 //! holds the derivation lock: each batch sees what all batches before it stored, and writers cannot deadlock.
 //! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -99,7 +99,8 @@ impl Store {
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
-            // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
+            // The clock is read again: while this batch waited for the lock, another may have derived values as of a
+            // later moment.
             let locked_at = self.clock.now();
             unknown_and_ignored.write(&mut tx).await?;
             let batch = DecodedBatch::group(new);
@@ -126,21 +127,12 @@ impl Store {
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        let revenue = AffectedRevenue { owners_to_decide: customers, users, ..AffectedRevenue::default() };
-        self.rederive(revenue.into()).await
-    }
-
-    pub(super) async fn rederive(&self, affected: Affected) -> Result<(), StoreError> {
+        let affected = AffectedRevenue { owners_to_decide: customers, users, ..AffectedRevenue::default() };
         let mut tx = database::begin(&self.pool).await?;
         lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, affected, &self.settings, self.clock.now()).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.settings, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// The pool and the present moment, for derivations without events.
-    pub(super) fn pool_and_now(&self) -> (&PgPool, OffsetDateTime) {
-        (&self.pool, self.clock.now())
     }
 }
 
@@ -205,8 +197,8 @@ pub(super) async fn resolve(
     Ok(Affected { revenue, activity_only, sms })
 }
 
-/// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the
-/// fact, so that the links depend on the set of events only.
+/// The pairs `(id, other)` for `stripe_links`: if the object `id` changes, `other` is resolved or valued again. Taken from
+/// every report, even if it does not become the fact, so that they depend on the set of events only.
 fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = reported.iter().map(|reported| &reported.report.state);
     states
