@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::members::{ActivityOnly, Context, MemberInputs};
-use self::owners::Owners;
+use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
 use self::subscriptions::TieredSubscription;
 use self::valuation::Valuations;
@@ -137,7 +137,7 @@ impl RevenueScope {
         Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
         activity_only: &mut BTreeSet<Uuid>,
-    ) -> Result<(Self, Owners), sqlx::Error> {
+    ) -> Result<(Self, OwnerDecisions), sqlx::Error> {
         let reported: BTreeSet<String> =
             affected.touched_customers.difference(&affected.owners_to_decide).cloned().collect();
         let stored = StoredOwners::load(tx, &reported).await?;

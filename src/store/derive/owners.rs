@@ -1,4 +1,4 @@
-//! The owners of customers.
+//! The owners of customers: decides and writes them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,9 +16,9 @@ use crate::store::resolve::emails::{self, AddressReport};
 use crate::store::resolve::identity_claims;
 use crate::store::resolve::users::UserStates;
 
-/// The owners of the customers in a batch, before and after.
+/// What deciding the owners of some customers changed.
 #[derive(Debug, Default)]
-pub struct Owners {
+pub struct OwnerDecisions {
     /// Users who had one of the customers before.
     pub before: BTreeSet<Uuid>,
     /// Existing users that any evidence names: each gets rows, whoever wins, so that the order of events does
@@ -38,16 +38,16 @@ pub async fn decide_owners(
     customers: &BTreeSet<String>,
     matching: Matching,
     now: OffsetDateTime,
-) -> Result<Owners, sqlx::Error> {
-    let mut owners = Owners::default();
+) -> Result<OwnerDecisions, sqlx::Error> {
+    let mut decisions = OwnerDecisions::default();
     if customers.is_empty() {
-        return Ok(owners);
+        return Ok(decisions);
     }
     let all = IdentityEvidence::load(tx, customers).await?;
     let deleted = delete_orphaned_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
-    owners.named = users.existing().collect();
+    decisions.named = users.existing().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&deleted) {
@@ -58,12 +58,12 @@ pub async fn decide_owners(
             |id| users.state(id),
             |email| users.users_with_confirmed_email(email),
         );
-        owners.matches.extend(new_match(customer, &owner, now));
-        owners.note(customer, before.get(customer).copied().flatten(), &owner);
+        decisions.matches.extend(new_match(customer, &owner, now));
+        decisions.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
     }
     write_owners(tx, &decided).await?;
-    Ok(owners)
+    Ok(decisions)
 }
 
 /// The evidence about some customers.
@@ -108,14 +108,15 @@ impl IdentityEvidence {
     }
 }
 
-impl Owners {
+impl OwnerDecisions {
     fn note(&mut self, customer: &str, before: Option<Uuid>, owner: &Owner) {
         let after = user_of(owner);
         self.before.extend(before);
         if before != after {
             self.reassigned.insert(customer.to_owned());
         }
-        // `recompute::DUE` reads ids and addresses from these texts: keep `email <user id>` and a trailing ` <address>`.
+        // These texts are a format, not only for people: `recompute::DUE` searches them for user ids, `email <user id>`
+        // and a trailing ` <address>`. Another wording here changes what it finds.
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {
