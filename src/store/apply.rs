@@ -160,7 +160,8 @@ pub(super) async fn resolve(
     settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
-    let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
+    let mut revenue =
+        AffectedRevenue { named: batch.users_except_row_owners(), ..AffectedRevenue::default() };
     let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &settings.decoding).await?;

@@ -75,6 +75,8 @@ impl DecodedBatch {
                     let addresses =
                         identity::addresses(&report.state, report.occurred_at, report.change_kind);
                     batch.add_addresses(addresses, event_id);
+                    // Claims of objects with a history are taken in `facts::resolve_stripe`, where the last of each
+                    // second is known.
                     if !report.state.has_history() {
                         batch.identity_claims.extend(identity::claims(&report.state).into_iter().map(
                             |claim| ClaimReport {
@@ -170,11 +172,11 @@ impl DecodedBatch {
     /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
     /// does not depend on the order and batches of events.
     pub(super) fn named_users(&self) -> BTreeSet<Uuid> {
-        self.members().into_iter().chain(self.row_owners()).collect()
+        self.users_except_row_owners().into_iter().chain(self.row_owners()).collect()
     }
 
-    /// The users named as members, or as owners of customers.
-    pub(super) fn members(&self) -> BTreeSet<Uuid> {
+    /// The users named otherwise than as owners of rows: as members, or as owners of customers.
+    pub(super) fn users_except_row_owners(&self) -> BTreeSet<Uuid> {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());

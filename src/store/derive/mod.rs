@@ -90,7 +90,7 @@ struct RevenueScope {
     /// Customers whose owner was decided again.
     decided: BTreeSet<String>,
     /// Users whose rows are derived completely.
-    members: BTreeSet<Uuid>,
+    complete: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payment_only: BTreeSet<Uuid>,
     /// The customers of both.
@@ -143,26 +143,26 @@ impl RevenueScope {
         let stored = StoredOwners::load(tx, &reported).await?;
         let mut to_decide = affected.owners_to_decide.clone();
         to_decide.extend(stored.undecided(&reported));
-        let mut members = affected.users.clone();
+        let mut complete = affected.users.clone();
         // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
-        members.extend(affected.named.difference(&stored.members()));
+        complete.extend(affected.named.difference(&stored.users_with_revenue_row()));
         // If no owner can change and nobody else was named, everything was loaded with the stored owners.
-        let is_loaded = to_decide.is_empty() && members.is_empty();
+        let is_loaded = to_decide.is_empty() && complete.is_empty();
 
         let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
-        members.extend(owners.before.iter().chain(&owners.named));
-        members.extend(stored.users_to_value(&affected.customers_to_value, now));
+        complete.extend(owners.before.iter().chain(&owners.named));
+        complete.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payment_only: BTreeSet<Uuid> =
-            stored.by_customer().into_values().filter(|user| !members.contains(user)).collect();
-        lock_existing_users(tx, tables, [&mut members, &mut payment_only, activity_only]).await?;
+            stored.by_customer().into_values().filter(|user| !complete.contains(user)).collect();
+        lock_existing_users(tx, tables, [&mut complete, &mut payment_only, activity_only]).await?;
 
-        let users: BTreeSet<Uuid> = members.union(&payment_only).copied().collect();
+        let users: BTreeSet<Uuid> = complete.union(&payment_only).copied().collect();
         let customers = if is_loaded {
             OwnedCustomers::from_stored(&stored, &users)
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
-        Ok((Self { decided: to_decide, members, payment_only, customers }, owners))
+        Ok((Self { decided: to_decide, complete, payment_only, customers }, owners))
     }
 
     /// All affected customers.
@@ -173,9 +173,9 @@ impl RevenueScope {
 
     /// The customers whose subscriptions must be valued.
     fn customers_to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
-        let of_members = self.customers.owners.iter().filter(|(_, user)| self.members.contains(user));
-        let of_members = of_members.map(|(customer, _)| customer);
-        self.decided.iter().chain(&affected.customers_to_value).chain(of_members).cloned().collect()
+        let of_complete = self.customers.owners.iter().filter(|(_, user)| self.complete.contains(user));
+        let of_complete = of_complete.map(|(customer, _)| customer);
+        self.decided.iter().chain(&affected.customers_to_value).chain(of_complete).cloned().collect()
     }
 
     /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
@@ -192,7 +192,7 @@ impl RevenueScope {
         let with_sums: BTreeSet<Uuid> =
             after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
         let without = self.payment_only.extract_if(.., |user| !with_sums.contains(user));
-        self.members.extend(without);
+        self.complete.extend(without);
     }
 }
 
@@ -215,7 +215,7 @@ async fn derive_revenue(
     let AffectedRevenue {
         payments, thin_event_objects, parked, mut force_rewrite, mut recompute_from, ..
     } = affected;
-    let RevenueScope { decided, members, payment_only, customers } = scope;
+    let RevenueScope { decided, complete, payment_only, customers } = scope;
     let OwnedCustomers { owners: users_of, with_unassigned_movements, recompute_times, has_leads } =
         customers;
 
@@ -235,9 +235,9 @@ async fn derive_revenue(
     let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
     force_rewrite.extend(owners.reassigned.into_iter().chain(with_new_row));
     let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
-    let as_of = tables.as_of(tx, &members).await?;
+    let as_of = tables.as_of(tx, &complete).await?;
     let inputs = MemberInputs {
-        members: &members,
+        complete: &complete,
         payment_only: &payment_only,
         owners: &users_of,
         sums: &after,
@@ -246,7 +246,7 @@ async fn derive_revenue(
     };
     members::write(tx, &inputs).await?;
     if tables == Tables::Live && has_leads {
-        leads::convert(tx, &members.union(&payment_only).copied().collect()).await?;
+        leads::convert(tx, &complete.union(&payment_only).copied().collect()).await?;
     }
 
     let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
@@ -263,7 +263,7 @@ async fn derive_revenue(
         .chain(history.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await?;
-    Ok(members)
+    Ok(complete)
 }
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
