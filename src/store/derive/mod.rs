@@ -54,8 +54,7 @@ pub(super) async fn derive(
     if revenue.is_empty() {
         lock_existing_users(tx, tables, [&mut activity_only]).await?;
     } else {
-        let derived = derive_revenue(tx, derivation, revenue, &mut activity_only).await?;
-        activity_only.retain(|user| !derived.contains(user));
+        activity_only = derive_revenue(tx, derivation, revenue, activity_only).await?;
     }
     derive_activity(tx, derivation, &activity_only).await?;
     if tables == Tables::Live {
@@ -81,11 +80,11 @@ async fn derive_activity(
         return Ok(());
     }
     let affected = AffectedRevenue { users: to_derive_completely, ..AffectedRevenue::default() };
-    derive_revenue(tx, derivation, affected, &mut BTreeSet::new()).await?;
+    derive_revenue(tx, derivation, affected, BTreeSet::new()).await?;
     Ok(())
 }
 
-/// The customers and users whose revenue is derived.
+/// The customers and users that a derivation is about. The users exist, and of live rows they are locked.
 struct RevenueScope {
     /// Customers whose owner was decided again.
     decided: BTreeSet<String>,
@@ -93,7 +92,9 @@ struct RevenueScope {
     complete: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payment_only: BTreeSet<Uuid>,
-    /// The customers of both.
+    /// Users of whom only the activity may have changed.
+    activity_only: BTreeSet<Uuid>,
+    /// The customers of the users whose rows are derived, completely or for payments only.
     customers: OwnedCustomers,
 }
 
@@ -130,31 +131,31 @@ impl OwnedCustomers {
 }
 
 impl RevenueScope {
-    /// Finds the customers and users that `affected` is about, and decides the owners that may have changed. Locks the
-    /// users and those of `activity_only`, and drops those that do not exist from both. Returns the owners decided, too.
-    async fn find(
+    /// Decides and writes the owners that may have changed. Then locks the users whose rows are derived, with those of
+    /// `activity_only`; users that do not exist are left out.
+    async fn decide_and_lock(
         tx: &mut PgConnection,
         Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
-        activity_only: &mut BTreeSet<Uuid>,
+        mut activity_only: BTreeSet<Uuid>,
     ) -> Result<(Self, OwnerDecisions), sqlx::Error> {
-        let reported: BTreeSet<String> =
+        let touched: BTreeSet<String> =
             affected.touched_customers.difference(&affected.owners_to_decide).cloned().collect();
-        let stored = StoredOwners::load(tx, &reported).await?;
-        let mut to_decide = affected.owners_to_decide.clone();
-        to_decide.extend(stored.undecided(&reported));
+        let stored = StoredOwners::load(tx, &touched).await?;
+        let mut decided = affected.owners_to_decide.clone();
+        decided.extend(stored.undecided(&touched));
         let mut complete = affected.users.clone();
         // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
         complete.extend(affected.named.difference(&stored.users_with_revenue_row()));
         // If no owner can change and nobody else was named, everything was loaded with the stored owners.
-        let is_loaded = to_decide.is_empty() && complete.is_empty();
+        let is_loaded = decided.is_empty() && complete.is_empty();
 
-        let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
-        complete.extend(owners.before.iter().chain(&owners.named));
+        let decisions = owners::decide_owners(tx, &decided, settings.matching, now).await?;
+        complete.extend(decisions.before.iter().chain(&decisions.named));
         complete.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payment_only: BTreeSet<Uuid> =
             stored.by_customer().into_values().filter(|user| !complete.contains(user)).collect();
-        lock_existing_users(tx, tables, [&mut complete, &mut payment_only, activity_only]).await?;
+        lock_existing_users(tx, tables, [&mut complete, &mut payment_only, &mut activity_only]).await?;
 
         let users: BTreeSet<Uuid> = complete.union(&payment_only).copied().collect();
         let customers = if is_loaded {
@@ -162,7 +163,7 @@ impl RevenueScope {
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
-        Ok((Self { decided: to_decide, complete, payment_only, customers }, owners))
+        Ok((Self { decided, complete, payment_only, activity_only, customers }, decisions))
     }
 
     /// All affected customers.
@@ -196,18 +197,19 @@ impl RevenueScope {
     }
 }
 
-/// Derives the revenue of what is `affected` and writes it: owners, values, sums, ledger, rows, and what is parked. Drops
-/// users that do not exist from `activity_only`. Returns the users whose rows, including those of activity, were derived.
+/// Derives the revenue of what is `affected` and writes it: owners, values, sums, ledger, rows, and what is parked. Returns
+/// those of `activity_only` who exist and whose activity was not derived with it.
 async fn derive_revenue(
     tx: &mut PgConnection,
     derivation: Derivation<'_>,
     affected: AffectedRevenue,
-    activity_only: &mut BTreeSet<Uuid>,
+    activity_only: BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
     let Derivation { tables, settings, now } = derivation;
-    let (mut scope, owners) = RevenueScope::find(tx, derivation, &affected, activity_only).await?;
+    let (mut scope, decisions) =
+        RevenueScope::decide_and_lock(tx, derivation, &affected, activity_only).await?;
     if tables == Tables::Live {
-        owners::record(tx, owners.matches, now).await?;
+        owners::record(tx, decisions.matches, now).await?;
     }
     let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
@@ -215,9 +217,8 @@ async fn derive_revenue(
     let AffectedRevenue {
         payments, thin_event_objects, parked, mut force_rewrite, mut recompute_from, ..
     } = affected;
-    let RevenueScope { decided, complete, payment_only, customers } = scope;
-    let OwnedCustomers { owners: users_of, with_unassigned_movements, recompute_times, has_leads } =
-        customers;
+    let RevenueScope { decided, complete, payment_only, mut activity_only, customers } = scope;
+    let OwnedCustomers { owners, with_unassigned_movements, recompute_times, has_leads } = customers;
 
     let recompute_times = match recompute_times {
         Some(times) => times,
@@ -229,17 +230,17 @@ async fn derive_revenue(
     let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
     let after = sums(&before, &payments, &tiered, &to_value);
     customer_revenue::write(tx, &before, &after).await?;
-    ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
-    ledger::assign(tx, &owners.reassigned, &users_of, &with_unassigned_movements).await?;
+    ledger::revise(tx, &recompute_from, catalogue, &owners, now).await?;
+    ledger::assign(tx, &decisions.reassigned, &owners, &with_unassigned_movements).await?;
 
-    let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
-    force_rewrite.extend(owners.reassigned.into_iter().chain(with_new_row));
-    let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
+    let with_new_row = subscriptions::write(tx, &tiered, &owners, now).await?;
+    force_rewrite.extend(decisions.reassigned.into_iter().chain(with_new_row));
+    let history = payment_history::write(tx, &payments, &force_rewrite, &owners).await?;
     let as_of = tables.as_of(tx, &complete).await?;
     let inputs = MemberInputs {
         complete: &complete,
         payment_only: &payment_only,
-        owners: &users_of,
+        owners: &owners,
         sums: &after,
         subscriptions: &tiered,
         context: Context { settings, now, as_of: &as_of },
@@ -258,12 +259,13 @@ async fn derive_revenue(
     };
     let parked: Vec<Parked> = parked
         .into_iter()
-        .chain(owners.parked)
+        .chain(decisions.parked)
         .chain(tiered.iter().flat_map(TieredSubscription::parked))
         .chain(history.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await?;
-    Ok(complete)
+    activity_only.retain(|user| !complete.contains(user));
+    Ok(activity_only)
 }
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
