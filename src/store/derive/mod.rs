@@ -15,12 +15,14 @@ pub mod subscriptions;
 pub(super) mod tiers;
 pub mod valuation;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::customer_revenue::SumsByCustomer;
 use self::members::{ActivityOnly, Context, MemberInputs};
 use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
@@ -180,11 +182,7 @@ impl RevenueScope {
     }
 
     /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
-    fn derive_completely_without_sums(
-        &mut self,
-        before: &customer_revenue::SumsByCustomer,
-        payments: &ChangedPayments,
-    ) {
+    fn derive_completely_without_sums(&mut self, before: &SumsByCustomer, payments: &ChangedPayments) {
         if self.payment_only.is_empty() {
             return;
         }
@@ -197,59 +195,110 @@ impl RevenueScope {
     }
 }
 
-/// Derives the revenue of what is `affected` and writes it: owners, values, sums, ledger, rows, and what is parked. Returns
-/// those of `activity_only` who exist and whose activity was not derived with it.
+/// Derives the revenue of what is `affected` and writes it. Returns those of `activity_only` who exist and whose activity
+/// was not derived with it.
 async fn derive_revenue(
     tx: &mut PgConnection,
     derivation: Derivation<'_>,
     affected: AffectedRevenue,
     activity_only: BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let Derivation { tables, settings, now } = derivation;
+    let Derivation { tables, now, .. } = derivation;
     let (mut scope, decisions) =
         RevenueScope::decide_and_lock(tx, derivation, &affected, activity_only).await?;
+    let OwnerDecisions { reassigned, parked: undecided, matches, .. } = decisions;
     if tables == Tables::Live {
-        owners::record(tx, decisions.matches, now).await?;
+        owners::record(tx, matches, now).await?;
     }
     let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
-    let to_value = scope.customers_to_value(&affected);
-    let AffectedRevenue {
-        payments, thin_event_objects, parked, mut force_rewrite, mut recompute_from, ..
-    } = affected;
-    let RevenueScope { decided, complete, payment_only, mut activity_only, customers } = scope;
-    let OwnedCustomers { owners, with_unassigned_movements, recompute_times, has_leads } = customers;
+    let valued = value(tx, &scope, &affected, &before, now).await?;
+    let history = write_rows(tx, derivation, &scope, &affected, reassigned, &valued).await?;
+    let RevenueScope { decided, complete, mut activity_only, .. } = scope;
+    park(tx, affected, decided, undecided, &valued.subscriptions, history, now).await?;
+    activity_only.retain(|user| !complete.contains(user));
+    Ok(activity_only)
+}
 
+/// What valuing the customers of a scope gives.
+struct Valued {
+    subscriptions: Vec<TieredSubscription>,
+    /// The customers' sums after the batch.
+    sums: SumsByCustomer,
+}
+
+/// Values the subscriptions of the customers in `scope`. Writes the customers' sums, which were `before`, and revises their
+/// ledgers.
+async fn value(
+    tx: &mut PgConnection,
+    scope: &RevenueScope,
+    affected: &AffectedRevenue,
+    before: &SumsByCustomer,
+    now: OffsetDateTime,
+) -> Result<Valued, sqlx::Error> {
+    let customers = scope.customers_to_value(affected);
+    let OwnedCustomers { owners, recompute_times, .. } = &scope.customers;
     let recompute_times = match recompute_times {
-        Some(times) => times,
-        None => valuation::load_recompute_times(tx, &to_value).await?,
+        Some(times) => Cow::Borrowed(times),
+        None => Cow::Owned(valuation::load_recompute_times(tx, &customers).await?),
     };
-    versions::add_due(&mut recompute_from, &recompute_times, &to_value, now);
+    let mut recompute_from = affected.recompute_from.clone();
+    versions::add_due(&mut recompute_from, &recompute_times, &customers, now);
     let Valuations { subscriptions, catalogue } =
-        valuation::value(tx, &to_value, &recompute_times, now).await?;
-    let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
-    let after = sums(&before, &payments, &tiered, &to_value);
-    customer_revenue::write(tx, &before, &after).await?;
-    ledger::revise(tx, &recompute_from, catalogue, &owners, now).await?;
-    ledger::assign(tx, &decisions.reassigned, &owners, &with_unassigned_movements).await?;
+        valuation::value(tx, &customers, &recompute_times, now).await?;
+    let subscriptions = subscriptions::assign_tiers(tx, subscriptions).await?;
+    let sums = sums(before, &affected.payments, &subscriptions, &customers);
+    customer_revenue::write(tx, before, &sums).await?;
+    ledger::revise(tx, &recompute_from, catalogue, owners, now).await?;
+    Ok(Valued { subscriptions, sums })
+}
 
-    let with_new_row = subscriptions::write(tx, &tiered, &owners, now).await?;
-    force_rewrite.extend(decisions.reassigned.into_iter().chain(with_new_row));
-    let history = payment_history::write(tx, &payments, &force_rewrite, &owners).await?;
-    let as_of = tables.as_of(tx, &complete).await?;
+/// Writes the rows of the users in `scope`, and assigns the ledgers of `reassigned` customers. Returns what it found out
+/// about payments.
+async fn write_rows(
+    tx: &mut PgConnection,
+    Derivation { tables, settings, now }: Derivation<'_>,
+    scope: &RevenueScope,
+    affected: &AffectedRevenue,
+    reassigned: BTreeSet<String>,
+    valued: &Valued,
+) -> Result<payment_history::Written, sqlx::Error> {
+    let RevenueScope { complete, payment_only, customers, .. } = scope;
+    let OwnedCustomers { owners, with_unassigned_movements, has_leads, .. } = customers;
+    // The revised movements have their user already; this is for all others.
+    ledger::assign(tx, &reassigned, owners, with_unassigned_movements).await?;
+    // Subscriptions before the payments that reference them: those of a customer with a new row are written again.
+    let with_new_row = subscriptions::write(tx, &valued.subscriptions, owners, now).await?;
+    let mut force_rewrite = affected.force_rewrite.clone();
+    force_rewrite.extend(reassigned.into_iter().chain(with_new_row));
+    let history = payment_history::write(tx, &affected.payments, &force_rewrite, owners).await?;
+    let as_of = tables.as_of(tx, complete).await?;
     let inputs = MemberInputs {
-        complete: &complete,
-        payment_only: &payment_only,
-        owners: &owners,
-        sums: &after,
-        subscriptions: &tiered,
+        complete,
+        payment_only,
+        owners,
+        sums: &valued.sums,
+        subscriptions: &valued.subscriptions,
         context: Context { settings, now, as_of: &as_of },
     };
     members::write(tx, &inputs).await?;
-    if tables == Tables::Live && has_leads {
-        leads::convert(tx, &complete.union(&payment_only).copied().collect()).await?;
+    if tables == Tables::Live && *has_leads {
+        leads::convert(tx, &complete.union(payment_only).copied().collect()).await?;
     }
+    Ok(history)
+}
 
+/// Parks what is missing. `decided`: the customers whose owner was decided, of whom some are `undecided`.
+async fn park(
+    tx: &mut PgConnection,
+    affected: AffectedRevenue,
+    decided: BTreeSet<String>,
+    undecided: Vec<Parked>,
+    tiered: &[TieredSubscription],
+    history: payment_history::Written,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let AffectedRevenue { payments, thin_event_objects, parked: thin, .. } = affected;
     let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
     let checked = Checked {
         customers: decided,
@@ -257,15 +306,13 @@ async fn derive_revenue(
         payments: payments.exceeding_int4.into_iter().chain(history.exceeding_int4).collect(),
         thin_event_objects,
     };
-    let parked: Vec<Parked> = parked
+    let parked: Vec<Parked> = thin
         .into_iter()
-        .chain(decisions.parked)
+        .chain(undecided)
         .chain(tiered.iter().flat_map(TieredSubscription::parked))
         .chain(history.too_large)
         .collect();
-    parked::replace(tx, &checked, &parked, now).await?;
-    activity_only.retain(|user| !complete.contains(user));
-    Ok(activity_only)
+    parked::replace(tx, &checked, &parked, now).await
 }
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
@@ -295,11 +342,11 @@ async fn lock_existing_users<const N: usize>(
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
 /// the customers in `to_value` replaced by that of the `tiered` subscriptions.
 fn sums(
-    before: &customer_revenue::SumsByCustomer,
+    before: &SumsByCustomer,
     payments: &ChangedPayments,
     tiered: &[TieredSubscription],
     to_value: &BTreeSet<String>,
-) -> customer_revenue::SumsByCustomer {
+) -> SumsByCustomer {
     let mut after = before.clone();
     for (_, sums) in after.iter_mut().filter(|((customer, _), _)| to_value.contains(customer)) {
         sums.mrr = 0;
