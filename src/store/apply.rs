@@ -20,13 +20,18 @@ use super::events::unknown_values::UnknownAndIgnored;
 use super::events::{self, EventBodies};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
+use super::resolve::emails::AddressReport;
 use super::resolve::facts::{Reported, Resolved};
+use super::resolve::identity_claims::ClaimReport;
 use super::resolve::{activity, catalogue, emails, facts, identity_claims, payments, users, versions};
 use super::tables::Tables;
 use super::{Store, StoreError, StoreSettings, parked, sms};
 use crate::database;
 use crate::envelope::Envelope;
+use crate::project::DecodeSettings;
+use crate::project::payload::{Login, UserReport};
 use crate::project::stripe::StripeObject;
+use crate::project::supabase::Row;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,42 +165,90 @@ pub(super) async fn resolve(
     settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
-    let mut revenue =
-        AffectedRevenue { named: batch.users_except_row_owners(), ..AffectedRevenue::default() };
+    let named = batch.users_except_row_owners();
     let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
-    let links = links(&batch.stripe);
-    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &settings.decoding).await?;
-    let Resolved { changed, recompute_from, identity_claims, resolved_thin } = resolved;
-    let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
-    revenue.add_evidence(identity_claims::write(tx, claims).await?);
-    revenue.add_evidence(emails::write(tx, batch.emails).await?);
-    revenue.parked = parked::thin_objects(tx, &batch.thin_event_objects, &resolved_thin).await?;
-    revenue.thin_event_objects = batch.thin_event_objects;
-    revenue.thin_event_objects.extend(resolved_thin);
-    revenue.recompute_from = recompute_from;
-    versions::add_known_terms(tx, &mut revenue.recompute_from, &changed).await?;
-    revenue.payments = payments::resolve(tx, &changed).await?;
-    revenue.add_customers(&changed);
-
-    let mut differences = activity::Differences::new();
-    let rows = facts::resolve_rows(tx, batch.rows, &settings.decoding).await?;
-    activity::count_rows(&rows, &settings.decoding.tables, &mut differences);
-    activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
-    activity::write(tx, &differences).await?;
-    activity_only.extend(differences.keys());
-    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    activity_only.extend(owners.filter_map(|row| row.user_id));
-
-    let sms = sms::resolve(tx, batch.sms).await?;
-
-    let deleted: Vec<Uuid> =
-        batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
-    users::record_deleted(tx, &deleted, now).await?;
-    let reported: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
-    let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.owners_to_decide.extend(identity_claims::customers_naming(tx, &reported, &emails).await?);
-    revenue.users.extend(reported);
+    let DecodedBatch { stripe, rows, logins, users, identity_claims, emails, sms, thin_event_objects } =
+        batch;
+    let resolved =
+        resolve_stripe(tx, stripe, identity_claims, emails, thin_event_objects, &settings.decoding).await?;
+    activity_only.extend(resolve_activity(tx, rows, &logins, &settings.decoding).await?);
+    let sms = sms::resolve(tx, sms).await?;
+    let ReportedUsers { users, customers } = resolve_users(tx, users, now).await?;
+    let mut revenue = AffectedRevenue { named, users, ..resolved };
+    revenue.owners_to_decide.extend(customers);
     Ok(Affected { revenue, activity_only, sms })
+}
+
+/// Resolves Stripe's objects, and what they say about whose customers they are; returns what that affects.
+async fn resolve_stripe(
+    tx: &mut PgConnection,
+    reported: Vec<Reported<StripeObject>>,
+    claims: Vec<ClaimReport>,
+    addresses: Vec<AddressReport>,
+    mut thin_event_objects: BTreeSet<String>,
+    settings: &DecodeSettings,
+) -> Result<AffectedRevenue, sqlx::Error> {
+    let links = links(&reported);
+    let resolved = facts::resolve_stripe(tx, reported, &links, settings).await?;
+    let Resolved { changed, mut recompute_from, identity_claims, resolved_thin } = resolved;
+    // After the facts: only then it is known which claims of an object with a history are the last of their second.
+    let claims = claims.into_iter().chain(identity_claims).collect();
+    let evidence = [identity_claims::write(tx, claims).await?, emails::write(tx, addresses).await?];
+    let parked = parked::thin_objects(tx, &thin_event_objects, &resolved_thin).await?;
+    thin_event_objects.extend(resolved_thin);
+    versions::add_known_terms(tx, &mut recompute_from, &changed).await?;
+    let payments = payments::resolve(tx, &changed).await?;
+
+    let mut revenue = AffectedRevenue {
+        payments,
+        thin_event_objects,
+        parked,
+        recompute_from,
+        ..AffectedRevenue::default()
+    };
+    for changed_evidence in evidence {
+        revenue.add_evidence(changed_evidence);
+    }
+    revenue.add_customers(&changed);
+    Ok(revenue)
+}
+
+/// Resolves rows and logins; returns the users whose activity that may have changed.
+async fn resolve_activity(
+    tx: &mut PgConnection,
+    reported: Vec<Reported<Row>>,
+    logins: &[Login],
+    settings: &DecodeSettings,
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let mut differences = activity::Differences::new();
+    let rows = facts::resolve_rows(tx, reported, settings).await?;
+    activity::count_rows(&rows, &settings.tables, &mut differences);
+    activity::resolve_logins(tx, logins, &mut differences).await?;
+    activity::write(tx, &differences).await?;
+    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
+    Ok(differences.keys().copied().chain(owners.filter_map(|row| row.user_id)).collect())
+}
+
+/// The users that events were about.
+struct ReportedUsers {
+    users: BTreeSet<Uuid>,
+    /// The customers with evidence that names one of them.
+    customers: Vec<String>,
+}
+
+/// Records which users were deleted, and finds the customers whose owner may have changed with any of them.
+async fn resolve_users(
+    tx: &mut PgConnection,
+    reported: Vec<UserReport>,
+    now: OffsetDateTime,
+) -> Result<ReportedUsers, sqlx::Error> {
+    let deleted: Vec<Uuid> =
+        reported.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
+    users::record_deleted(tx, &deleted, now).await?;
+    let users: BTreeSet<Uuid> = reported.iter().map(|user| user.user_id).collect();
+    let emails = reported.into_iter().flat_map(|user| user.emails).collect();
+    let customers = identity_claims::customers_naming(tx, &users, &emails).await?;
+    Ok(ReportedUsers { users, customers })
 }
 
 /// The pairs `(id, other)` for `stripe_links`: if the object `id` changes, `other` is resolved or valued again. Taken from
