@@ -8,6 +8,7 @@
 //! what came meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
 //! transaction that fixes, a rebuild writes nothing but its own schema: it can end at any moment.
 
+mod batch;
 mod catch_up;
 mod compare;
 mod derive;
