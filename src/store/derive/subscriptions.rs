@@ -132,18 +132,40 @@ pub async fn write(
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let (preexisting, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
-        tiered.iter().partition(|tiered| tiered.valuation.subscription.is_unreported_import);
-    let ownerless =
-        preexisting.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
-    let rowless =
-        reported.iter().filter(|tiered| CustomerSubscription::of(tiered, owners).is_none()).chain(ownerless);
-    delete_obsolete(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
-    let reported =
-        reported.into_iter().chain(preexisting_subscriptions::reassign(tx, preexisting, owners).await?);
-    let rows: Vec<CustomerSubscription<'_>> =
-        reported.filter_map(|tiered| CustomerSubscription::of(tiered, owners)).collect();
-    if rows.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &rows, now).await }
+    let (mut to_upsert, mut to_reassign, mut to_delete) = (Vec::new(), Vec::new(), Vec::new());
+    for tiered in tiered {
+        match RowAction::of(tiered, owners) {
+            RowAction::Upsert(row) => to_upsert.push(row),
+            RowAction::Reassign => to_reassign.push(tiered),
+            RowAction::Delete => to_delete.push(tiered.valuation.subscription.id.as_str()),
+        }
+    }
+    delete_obsolete(tx, to_delete).await?;
+    let without_row = preexisting_subscriptions::reassign(tx, to_reassign, owners).await?;
+    to_upsert.extend(without_row.into_iter().filter_map(|tiered| CustomerSubscription::of(tiered, owners)));
+    if to_upsert.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &to_upsert, now).await }
+}
+
+/// What happens to the row of a subscription.
+enum RowAction<'a> {
+    Upsert(CustomerSubscription<'a>),
+    /// A pre-existing row that no event has reported changes its user only.
+    Reassign,
+    Delete,
+}
+
+impl<'a> RowAction<'a> {
+    fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Self {
+        let subscription = &tiered.valuation.subscription;
+        let is_preexisting = subscription.is_unreported_import;
+        if is_preexisting && owners.contains_key(&subscription.customer) {
+            Self::Reassign
+        } else if is_preexisting {
+            Self::Delete
+        } else {
+            CustomerSubscription::of(tiered, owners).map_or(Self::Delete, Self::Upsert)
+        }
+    }
 }
 
 /// The input of one row.
