@@ -19,7 +19,7 @@ impl From<sqlx::Error> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let (StoreError::Unavailable(error) | StoreError::Refused(error)) = error;
+        let (StoreError::Unavailable(error) | StoreError::Rejected(error)) = error;
         database(&error)
     }
 }

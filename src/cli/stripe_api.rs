@@ -69,7 +69,7 @@ mod tests {
         }
         let away = StoreError::Unavailable(sqlx::Error::PoolTimedOut);
         assert_eq!(Exit::of(&failure(away.into())), Exit::DependencyDown);
-        let refused = StoreError::Refused(sqlx::Error::RowNotFound);
-        assert_eq!(Exit::of(&failure(refused.into())), Exit::Failed);
+        let rejected = StoreError::Rejected(sqlx::Error::RowNotFound);
+        assert_eq!(Exit::of(&failure(rejected.into())), Exit::Failed);
     }
 }

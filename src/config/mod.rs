@@ -13,7 +13,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::project::identity::Matching;
-use crate::project::stripe::{Admission, StripeMode};
+use crate::project::stripe::{OriginFilter, StripeMode};
 use crate::project::supabase::ActivityTables;
 
 use console_roles::RoleSource;
@@ -176,8 +176,8 @@ impl Config {
 
     /// Which of Stripe's events count.
     #[must_use]
-    pub fn admission(&self) -> Admission {
-        Admission { mode: self.stripe_mode.unwrap_or_default(), account: self.stripe_account.clone() }
+    pub fn origin_filter(&self) -> OriginFilter {
+        OriginFilter { mode: self.stripe_mode.unwrap_or_default(), account: self.stripe_account.clone() }
     }
 
     /// The secrets that sign Auth Hooks.

@@ -87,7 +87,7 @@ fn refused(error: ChangeError) -> PageError {
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(error) | StoreError::Refused(error) => error.into(),
+            StoreError::Unavailable(error) | StoreError::Rejected(error) => error.into(),
         }
     }
 }

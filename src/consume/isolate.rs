@@ -113,10 +113,10 @@ pub(super) async fn attempt(
             Err(ApplyError::Transient(format!("{reason}{error}")))
         }
         Ok(Err(error @ StoreError::Unavailable(_))) => Err(ApplyError::Unavailable(error)),
-        Ok(Err(StoreError::Refused(error))) if StoreError::is_permanent(&error) => {
+        Ok(Err(StoreError::Rejected(error))) if StoreError::is_permanent(&error) => {
             Err(ApplyError::Permanent(error.to_string()))
         }
-        Ok(Err(StoreError::Refused(error))) => Err(ApplyError::Transient(error.to_string())),
+        Ok(Err(StoreError::Rejected(error))) => Err(ApplyError::Transient(error.to_string())),
         Err(panic) => {
             Err(ApplyError::Transient(format!("applying it panics: {}", panic_message(panic.as_ref()))))
         }

@@ -58,7 +58,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     );
 }
 
-/// Applies one batch while the next is fetched and its events are stored; from the projection lock on they take turns.
+/// Applies one batch while the next is fetched and its events are stored; from the derivation lock on they take turns.
 async fn consume(mut consumer: Consumer, store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(&mut consumer));
     let mut tasks = FuturesUnordered::new();

@@ -38,11 +38,11 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
 pub fn options(config: &Config) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
     Ok(options.application_name("memberflow").options([
-        // A process that hangs in a transaction must not hold the projection lock for long.
+        // A process that hangs in a transaction must not hold the derivation lock for long.
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
         // Postgres would JIT-compile statements with a high estimated cost, for a second and more under the
-        // projection lock, although they run in milliseconds: estimates are far too high when statistics are
+        // derivation lock, although they run in milliseconds: estimates are far too high when statistics are
         // stale.
         ("jit", "off"),
     ]))
@@ -144,7 +144,7 @@ async fn within<T, E: From<sqlx::Error>>(
 }
 
 /// A transaction on a connection of `pool`. Cancel-safe. Read committed whatever the role's default is: what a
-/// batch reads after it took the projection lock must be what all batches before it committed.
+/// batch reads after it took the derivation lock must be what all batches before it committed.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     begin_with(pool, "begin isolation level read committed").await
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::internal::{Corrected, Internal, from_unix_micros};
 use super::payload::{DecodeError, NotCountedEvent, Payload};
-use super::stripe::{Admission, NotCounted};
+use super::stripe::{NotCounted, OriginFilter};
 use super::supabase::ActivityTables;
 use super::supabase::row::TriggerChange;
 use super::{stripe, supabase, twilio};
@@ -15,11 +15,11 @@ use crate::envelope::{Envelope, Origin, Source};
 pub struct DecodeSettings {
     /// The metadata keys that name a user, strongest first.
     pub user_id_keys: Vec<String>,
-    /// The tables whose rows are counted.
+    /// The tables whose rows are added up.
     pub tables: ActivityTables,
-    /// Which of Stripe's events are counted.
-    pub admission: Admission,
-    /// The Twilio account whose messages are counted; `None`: all are.
+    /// Which of Stripe's events change the tables. The others are only stored ([`NotCounted`]).
+    pub origin_filter: OriginFilter,
+    /// The Twilio account whose messages change the tables; `None`: any.
     pub twilio_account: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub fn decode(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload,
         Source::Internal => match serde_json::from_slice(body)? {
             Internal::Snapshot(snapshot) => {
                 let origin = snapshot.origin();
-                decode_admitted(settings, &origin, || {
+                decode_filtered(settings, &origin, || {
                     stripe::decode_snapshot(snapshot, &settings.user_id_keys)
                 })
             }
@@ -74,16 +74,16 @@ pub fn decode_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<P
 
 fn decode_stripe(event: Value, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let origin = Origin::of_event(&event);
-    decode_admitted(settings, &origin, || stripe::decode(event, &settings.user_id_keys))
+    decode_filtered(settings, &origin, || stripe::decode(event, &settings.user_id_keys))
 }
 
-/// Decodes an event if its `origin` is admitted. One that is not counted is never undecodable: it is stored as it is.
-fn decode_admitted(
+/// Decodes an event and checks its `origin`. One that is not counted is never undecodable: it is stored as it is.
+fn decode_filtered(
     settings: &DecodeSettings,
     origin: &Origin,
     decode: impl FnOnce() -> Result<Payload, DecodeError>,
 ) -> Result<Payload, DecodeError> {
-    match settings.admission.check(origin) {
+    match settings.origin_filter.check(origin) {
         Ok(()) => decode(),
         Err(reason) => {
             let payload = decode().unwrap_or(Payload::Ignored);

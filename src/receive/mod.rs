@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::envelope::Source;
 use crate::lifecycle::Lifecycle;
-use crate::project::stripe::Admission;
+use crate::project::stripe::OriginFilter;
 use crate::project::supabase::ActivityTables;
 use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
@@ -55,7 +55,7 @@ pub struct Dependencies {
 struct Shared {
     dependencies: Dependencies,
     stripe: Option<StripeSecrets>,
-    admission: Admission,
+    origin_filter: OriginFilter,
     hook_secrets: Option<SupabaseSecrets>,
     database_webhook_secrets: Option<SupabaseSecrets>,
     twilio: Option<TwilioTokens>,
@@ -126,7 +126,7 @@ impl Endpoints {
         Ok(Self(Arc::new(Shared {
             dependencies,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
-            admission: config.admission(),
+            origin_filter: config.origin_filter(),
             hook_secrets: SupabaseSecrets::new(config.hook_secrets())?,
             database_webhook_secrets: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             twilio: TwilioTokens::new(&config.twilio_auth_tokens)?,
@@ -172,8 +172,8 @@ impl Endpoints {
     }
 
     /// Decides which Stripe events are counted.
-    fn admission(&self) -> &Admission {
-        &self.0.admission
+    fn origin_filter(&self) -> &OriginFilter {
+        &self.0.origin_filter
     }
 
     fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {

@@ -19,7 +19,7 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     let window = endpoints.window();
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
     let (envelope, origin) = parse::stripe_with_origin(delivery.body, window.now)?;
-    match endpoints.admission().check(&origin) {
+    match endpoints.origin_filter().check(&origin) {
         Ok(()) => endpoints.enqueue_and_ack(envelope, delivery.permit).await,
         // Only for the answer and the log: the consumer decides by its own settings.
         Err(reason) => endpoints.enqueue_not_counted(envelope, delivery.permit, &reason).await,

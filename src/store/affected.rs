@@ -25,10 +25,10 @@ pub struct Affected {
 /// What must be rederived besides activity.
 #[derive(Debug, Default)]
 pub struct AffectedRevenue {
-    /// Customers whose owner must be decided again, and with it everything about them.
-    pub customers_to_match: BTreeSet<String>,
-    /// Customers that events were about.
-    pub reported: BTreeSet<String>,
+    /// Customers whose owner is decided again; all about them is derived with it.
+    pub owners_to_decide: BTreeSet<String>,
+    /// Customers about whom a fact, a payment, a ledger or repeated evidence changed. A decided owner of theirs stays.
+    pub touched_customers: BTreeSet<String>,
     /// Those of them whose subscriptions may have changed in value.
     pub customers_to_value: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
@@ -54,8 +54,8 @@ impl From<AffectedRevenue> for Affected {
 impl AffectedRevenue {
     /// Adds the customers whose `evidence` changed.
     pub(super) fn add_evidence(&mut self, evidence: identity_claims::ChangedEvidence) {
-        self.customers_to_match.extend(evidence.new);
-        self.reported.extend(evidence.repeated);
+        self.owners_to_decide.extend(evidence.new);
+        self.touched_customers.extend(evidence.repeated);
     }
 
     /// Adds the customers of the `changed` facts, of the ledgers to recompute and of the payments.
@@ -64,19 +64,19 @@ impl AffectedRevenue {
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
             let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();
-            if !payments::affects_payments_only(&fact.after) {
+            if !payments::belongs_to_payment(&fact.after) {
                 self.customers_to_value.extend(customers.iter().cloned());
             }
-            self.reported.extend(customers);
+            self.touched_customers.extend(customers);
         }
-        self.reported.extend(self.customers_to_value.iter().cloned());
-        self.reported.extend(self.payments.customers().map(ToOwned::to_owned));
+        self.touched_customers.extend(self.customers_to_value.iter().cloned());
+        self.touched_customers.extend(self.payments.customers().map(ToOwned::to_owned));
     }
 
     /// Whether nothing besides activity can have changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.customers_to_match.is_empty()
-            && self.reported.is_empty()
+        self.owners_to_decide.is_empty()
+            && self.touched_customers.is_empty()
             && self.users.is_empty()
             && self.named.is_empty()
             && self.thin_event_objects.is_empty()

@@ -1,13 +1,13 @@
 //! Applies a batch: one transaction from the events to the public tables.
 //!
-//! The steps are in [`Store::apply`]. From reading the facts until the commit, one transaction at a time
-//! holds the projection lock: each batch sees what all batches before it stored, and writers cannot deadlock.
+//! The steps are in `Store::apply_in` and `resolve`. From reading the facts until the commit, one transaction at a time
+//! holds the derivation lock: each batch sees what all batches before it stored, and writers cannot deadlock.
 //! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,17 +16,22 @@ use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::freshness::Freshness;
 use super::events::not_counted::NotCountedTotals;
-use super::events::unknown_values::UnknownValues;
-use super::events::{self, EventRows};
+use super::events::unknown_values::UnknownAndIgnored;
+use super::events::{self, EventBodies};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
+use super::resolve::emails::AddressReport;
 use super::resolve::facts::{Reported, Resolved};
+use super::resolve::identity_claims::ClaimReport;
 use super::resolve::{activity, catalogue, emails, facts, identity_claims, payments, users, versions};
 use super::tables::Tables;
 use super::{Store, StoreError, StoreSettings, parked, sms};
 use crate::database;
 use crate::envelope::Envelope;
+use crate::project::DecodeSettings;
+use crate::project::payload::{Login, UserReport};
 use crate::project::stripe::StripeObject;
+use crate::project::supabase::Row;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +52,7 @@ impl Store {
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
         let decoded = decode_all(batch, &self.settings);
         let tx = database::begin(&self.pool).await?;
-        self.apply_in(tx, decoded, EventRows::Missing).await
+        self.apply_in(tx, decoded, EventBodies::Given).await
     }
 
     /// Applies pending events, all of `batch` or nothing. `transaction`: the one that holds their row locks.
@@ -62,13 +67,13 @@ impl Store {
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
         if let Some(tx) = transaction {
-            return self.apply_in(tx, decode_all(batch, &self.settings), EventRows::Locked).await;
+            return self.apply_in(tx, decode_all(batch, &self.settings), EventBodies::Stored).await;
         }
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock(&mut tx, batch).await?;
         let ours = batch.iter().zip(is_locked).filter_map(|(event, is_locked)| is_locked.then_some(event));
         let decoded = decode_all(ours, &self.settings);
-        self.apply_in(tx, decoded, EventRows::Locked).await
+        self.apply_in(tx, decoded, EventBodies::Stored).await
     }
 
     /// Retries a pending event alone, unless it is applied or dead by now. Waits for its row lock: the
@@ -79,29 +84,30 @@ impl Store {
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         let is_locked = pending::lock_for_recorded_attempt(&mut tx, from_ref(event)).await? == [true];
-        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventRows::Locked).await
+        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.settings), EventBodies::Stored).await
     }
 
     async fn apply_in(
         &self,
         mut tx: Transaction<'static, Postgres>,
         decoded: Decoded<'_>,
-        rows: EventRows,
+        bodies: EventBodies,
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
         let decoded_count = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
-        let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
+        let mut new = events::mark_applied(&mut tx, events, bodies, now).await?;
         let applied = Applied { new: new.len(), repeated: decoded_count - new.len(), dead: dead.len() };
         let not_counted = NotCountedTotals::take_from(&mut new);
-        let unknown_values = UnknownValues::of(&new);
+        let unknown_and_ignored = UnknownAndIgnored::of(&new);
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
-            // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
+            // The clock is read again: while this batch waited for the lock, another may have derived values as of a
+            // later moment.
             let locked_at = self.clock.now();
-            unknown_values.write(&mut tx).await?;
+            unknown_and_ignored.write(&mut tx).await?;
             let batch = DecodedBatch::group(new);
             let affected = resolve(&mut tx, batch, &self.settings, locked_at).await?;
             derive(&mut tx, Tables::Live, affected, &self.settings, locked_at).await?;
@@ -111,7 +117,7 @@ impl Store {
             retries::log_dead_letter(event, reason);
         }
         not_counted.record_metrics();
-        unknown_values.record_metrics();
+        unknown_and_ignored.record_metrics();
         freshness.record(self.clock.now());
         Ok(applied)
     }
@@ -126,25 +132,16 @@ impl Store {
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        let revenue = AffectedRevenue { customers_to_match: customers, users, ..AffectedRevenue::default() };
-        self.rederive(revenue.into()).await
-    }
-
-    pub(super) async fn rederive(&self, affected: Affected) -> Result<(), StoreError> {
+        let affected = AffectedRevenue { owners_to_decide: customers, users, ..AffectedRevenue::default() };
         let mut tx = database::begin(&self.pool).await?;
         lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, affected, &self.settings, self.clock.now()).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.settings, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }
-
-    /// The pool and the present moment, for derivations without events.
-    pub(super) fn pool_and_now(&self) -> (&PgPool, OffsetDateTime) {
-        (&self.pool, self.clock.now())
-    }
 }
 
-/// Applies internal `events` in a transaction that holds the projection lock.
+/// Applies internal `events` in a transaction that holds the derivation lock.
 pub(super) async fn apply_internal(
     tx: &mut PgConnection,
     events: &[Envelope],
@@ -153,7 +150,7 @@ pub(super) async fn apply_internal(
 ) -> Result<(), sqlx::Error> {
     let Decoded { events, dead } = decode_all(events, settings);
     retries::dead_letter(tx, &dead, now).await?;
-    let new = events::mark_applied(tx, events, EventRows::Missing, now).await?;
+    let new = events::mark_applied(tx, events, EventBodies::Given, now).await?;
     if new.is_empty() {
         return Ok(());
     }
@@ -168,45 +165,94 @@ pub(super) async fn resolve(
     settings: &StoreSettings,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
-    let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
+    let named = batch.users_except_row_owners();
     let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
-    let links = links(&batch.stripe);
-    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &settings.decoding).await?;
-    let Resolved { changed, recompute_from, identity_claims, resolved_thin } = resolved;
-    let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
-    revenue.add_evidence(identity_claims::write(tx, claims).await?);
-    revenue.add_evidence(emails::write(tx, batch.emails).await?);
-    revenue.parked = parked::thin_objects(tx, &batch.thin_event_objects, &resolved_thin).await?;
-    revenue.thin_event_objects = batch.thin_event_objects;
-    revenue.thin_event_objects.extend(resolved_thin);
-    revenue.recompute_from = recompute_from;
-    versions::add_known_terms(tx, &mut revenue.recompute_from, &changed).await?;
-    revenue.payments = payments::resolve(tx, &changed).await?;
-    revenue.add_customers(&changed);
-
-    let mut differences = activity::Differences::new();
-    let rows = facts::resolve_rows(tx, batch.rows, &settings.decoding).await?;
-    activity::count_rows(&rows, &settings.decoding.tables, &mut differences);
-    activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
-    activity::write(tx, &differences).await?;
-    activity_only.extend(differences.keys());
-    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    activity_only.extend(owners.filter_map(|row| row.user_id));
-
-    let sms = sms::resolve(tx, batch.sms).await?;
-
-    let deleted: Vec<Uuid> =
-        batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
-    users::record_deleted(tx, &deleted, now).await?;
-    let reported: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
-    let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &reported, &emails).await?);
-    revenue.users.extend(reported);
+    let DecodedBatch { stripe, rows, logins, users, identity_claims, emails, sms, thin_event_objects } =
+        batch;
+    let resolved =
+        resolve_stripe(tx, stripe, identity_claims, emails, thin_event_objects, &settings.decoding).await?;
+    activity_only.extend(resolve_activity(tx, rows, &logins, &settings.decoding).await?);
+    let sms = sms::resolve(tx, sms).await?;
+    let ReportedUsers { users, customers } = resolve_users(tx, users, now).await?;
+    let mut revenue = AffectedRevenue { named, users, ..resolved };
+    revenue.owners_to_decide.extend(customers);
     Ok(Affected { revenue, activity_only, sms })
 }
 
-/// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the
-/// fact, so that the links depend on the set of events only.
+/// Resolves Stripe's objects, and what they say about whose customers they are; returns what that affects.
+async fn resolve_stripe(
+    tx: &mut PgConnection,
+    reported: Vec<Reported<StripeObject>>,
+    claims: Vec<ClaimReport>,
+    addresses: Vec<AddressReport>,
+    mut thin_event_objects: BTreeSet<String>,
+    settings: &DecodeSettings,
+) -> Result<AffectedRevenue, sqlx::Error> {
+    let links = links(&reported);
+    let resolved = facts::resolve_stripe(tx, reported, &links, settings).await?;
+    let Resolved { changed, mut recompute_from, identity_claims, resolved_thin } = resolved;
+    // After the facts: only then it is known which claims of an object with a history are the last of their second.
+    let claims = claims.into_iter().chain(identity_claims).collect();
+    let evidence = [identity_claims::write(tx, claims).await?, emails::write(tx, addresses).await?];
+    let parked = parked::thin_objects(tx, &thin_event_objects, &resolved_thin).await?;
+    thin_event_objects.extend(resolved_thin);
+    versions::add_known_terms(tx, &mut recompute_from, &changed).await?;
+    let payments = payments::resolve(tx, &changed).await?;
+
+    let mut revenue = AffectedRevenue {
+        payments,
+        thin_event_objects,
+        parked,
+        recompute_from,
+        ..AffectedRevenue::default()
+    };
+    for changed_evidence in evidence {
+        revenue.add_evidence(changed_evidence);
+    }
+    revenue.add_customers(&changed);
+    Ok(revenue)
+}
+
+/// Resolves rows and logins; returns the users whose activity that may have changed.
+async fn resolve_activity(
+    tx: &mut PgConnection,
+    reported: Vec<Reported<Row>>,
+    logins: &[Login],
+    settings: &DecodeSettings,
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let mut differences = activity::Differences::new();
+    let rows = facts::resolve_rows(tx, reported, settings).await?;
+    activity::count_rows(&rows, &settings.tables, &mut differences);
+    activity::resolve_logins(tx, logins, &mut differences).await?;
+    activity::write(tx, &differences).await?;
+    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
+    Ok(differences.keys().copied().chain(owners.filter_map(|row| row.user_id)).collect())
+}
+
+/// The users that events were about.
+struct ReportedUsers {
+    users: BTreeSet<Uuid>,
+    /// The customers with evidence that names one of them.
+    customers: Vec<String>,
+}
+
+/// Records which users were deleted, and finds the customers whose owner may have changed with any of them.
+async fn resolve_users(
+    tx: &mut PgConnection,
+    reported: Vec<UserReport>,
+    now: OffsetDateTime,
+) -> Result<ReportedUsers, sqlx::Error> {
+    let deleted: Vec<Uuid> =
+        reported.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
+    users::record_deleted(tx, &deleted, now).await?;
+    let users: BTreeSet<Uuid> = reported.iter().map(|user| user.user_id).collect();
+    let emails = reported.into_iter().flat_map(|user| user.emails).collect();
+    let customers = identity_claims::customers_naming(tx, &users, &emails).await?;
+    Ok(ReportedUsers { users, customers })
+}
+
+/// The pairs `(id, other)` for `stripe_links`: if the object `id` changes, `other` is resolved or valued again. Taken from
+/// every report, even if it does not become the fact, so that they depend on the set of events only.
 fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = reported.iter().map(|reported| &reported.report.state);
     states

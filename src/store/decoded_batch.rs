@@ -1,6 +1,6 @@
 //! A decoded batch: its events, grouped by what they report.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -75,6 +75,8 @@ impl DecodedBatch {
                     let addresses =
                         identity::addresses(&report.state, report.occurred_at, report.change_kind);
                     batch.add_addresses(addresses, event_id);
+                    // Claims of objects with a history are taken in `facts::resolve_stripe`, where the last of each
+                    // second is known.
                     if !report.state.has_history() {
                         batch.identity_claims.extend(identity::claims(&report.state).into_iter().map(
                             |claim| ClaimReport {
@@ -113,68 +115,15 @@ impl DecodedBatch {
         batch
     }
 
-    /// Keeps only what is about the objects, customers, users and rows with these `ids`.
-    pub(super) fn retain(&mut self, ids: &HashSet<String>) {
-        let is = |id: &str| ids.contains(id);
-        let is_user = |id: Uuid| ids.contains(&id.to_string());
-        self.stripe.retain(|reported| {
-            is(&reported.report.subject) || reported.report.state.customer_id().is_some_and(is)
-        });
-        self.rows.retain(|reported| {
-            is(&reported.report.subject) || reported.report.state.user_id.is_some_and(is_user)
-        });
-        self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
-        self.users.retain(|user| is_user(user.user_id));
-        self.identity_claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
-        self.emails.retain(|it| is(&it.address.object_id) || is(&it.address.customer));
-        self.sms.retain(|report| is(&report.sid));
-        self.thin_event_objects.retain(|id| is(id));
-    }
-
-    /// The ids of the objects, customers, users and rows that the batch is about.
-    pub(super) fn ids(&self) -> BTreeSet<String> {
-        let stripe = self.stripe.iter().flat_map(|reported| {
-            let customer = reported.report.state.customer_id().map(ToOwned::to_owned);
-            [Some(reported.report.subject.clone()), customer].into_iter().flatten()
-        });
-        let claims = self.identity_claims.iter().map(|it| &it.claim);
-        let claims = claims.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
-        let emails = self.emails.iter().map(|it| &it.address);
-        let emails = emails.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
-        let rows = self.rows.iter().map(|reported| reported.report.subject.clone());
-        let logins = self.logins.iter().map(|login| login.user_id);
-        let users = self.named_users().into_iter().chain(logins).map(|id| id.to_string());
-        let sms = self.sms.iter().map(|report| report.sid.clone());
-        let thin = self.thin_event_objects.iter().cloned();
-        stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
-    }
-
-    /// Whether nothing is in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.stripe.is_empty()
-            && self.rows.is_empty()
-            && self.logins.is_empty()
-            && self.users.is_empty()
-            && self.identity_claims.is_empty()
-            && self.emails.is_empty()
-            && self.sms.is_empty()
-            && self.thin_event_objects.is_empty()
-    }
-
     fn add_addresses(&mut self, addresses: Vec<Address>, event_id: &str) {
         let reports =
             addresses.into_iter().map(|address| AddressReport { address, event_id: event_id.to_owned() });
         self.emails.extend(reports);
     }
 
-    /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
-    /// does not depend on the order and batches of events.
-    pub(super) fn named_users(&self) -> BTreeSet<Uuid> {
-        self.members().into_iter().chain(self.row_owners()).collect()
-    }
-
-    /// The users named as members, or as owners of customers.
-    pub(super) fn members(&self) -> BTreeSet<Uuid> {
+    /// The users named otherwise than as owners of rows: as members, or as owners of customers. Even those of a report that
+    /// is superseded at once: the result must not depend on the order and batches of events.
+    pub(super) fn users_except_row_owners(&self) -> BTreeSet<Uuid> {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
         let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
@@ -211,7 +160,7 @@ impl DecodedBatch {
             customer: imported.customer,
             created: imported.created,
             status: imported.status,
-            needs_stripe: true,
+            is_unreported_import: true,
             start_date: Some(imported.created),
             canceled_at: imported.canceled_at,
             ended_at: imported.canceled_at,

@@ -3,12 +3,13 @@
 /// A batch was not applied; nothing of it was written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is down, overloaded or being migrated: retry the same batch later.
+    /// Nothing is wrong with the events as far as is known: the database is down or overloaded, its schema is being
+    /// migrated, or a referenced row was deleted concurrently. Retry the same batch later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// The database answered and rejected a statement. [`Self::is_permanent`] says whether a retry can help.
-    #[error("the database refused: {0}")]
-    Refused(#[source] sqlx::Error),
+    #[error("the database rejected a statement: {0}")]
+    Rejected(#[source] sqlx::Error),
 }
 
 impl StoreError {
@@ -17,7 +18,9 @@ impl StoreError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "try again later",
-            Self::Refused(_) => "`memberflow doctor` checks the database, its tables and our rights",
+            Self::Rejected(_) => {
+                "`memberflow doctor` checks the database, its tables and the role's privileges"
+            }
         }
     }
 
@@ -41,28 +44,28 @@ impl StoreError {
                 .code()
                 .is_some_and(|code| ["57P", "08", "25P03"].iter().any(|start| code.starts_with(start))),
             Self::Unavailable(error) => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
-            Self::Refused(_) => false,
+            Self::Rejected(_) => false,
         }
     }
 
     /// Whether no retry can help: a value that a column cannot hold (classes 22, 23) or a limit of the
     /// database (54).
     #[must_use]
-    pub fn is_permanent(refused: &sqlx::Error) -> bool {
-        let code = refused.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    pub fn is_permanent(rejected: &sqlx::Error) -> bool {
+        let code = rejected.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
     }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
+        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Rejected(error) }
     }
 }
 
 /// Whether the same statement may succeed later. SQLSTATE classes: 08 connection, 25 read-only or time-out in
 /// a transaction, 28 authentication, 40 serialization and deadlock, 42 a missing or different table, column, function or
-/// privilege (our statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
+/// privilege (the statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
 /// connections), 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted
 /// concurrently, who is looked up again next time; 3D000 is a missing database.
 fn is_unavailable(error: &sqlx::Error) -> bool {

@@ -1,16 +1,16 @@
-//! The advisory locks: one projection at a time, and one rebuild.
+//! The advisory locks: one derivation at a time, and one rebuild.
 
 use sqlx::PgConnection;
 
 use super::tables::Tables;
 
-/// "memberfl" in ASCII: the advisory lock under which facts and projections change.
-const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
+/// "memberfl" in ASCII: the advisory lock of the transaction that changes facts and derived tables.
+const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 pub(super) const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
 
-/// Takes the projection lock until the transaction ends, and selects the live tables.
+/// Takes the derivation lock until the transaction ends, and selects the live tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     lock_by(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
 }
@@ -18,7 +18,7 @@ pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
 /// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
 /// number of ids. Rows that the application has locked are waited for only briefly, because all other batches
-/// wait for this one; the projection lock itself is waited for without limit.
+/// wait for this one; the derivation lock itself is waited for without limit.
 pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
                             set_config('plan_cache_mode', 'force_generic_plan', true),
@@ -27,7 +27,7 @@ pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Er
 }
 
 async fn lock_by(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(statement).bind(PROJECTION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
+    sqlx::query(statement).bind(DERIVATION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
     Ok(())
 }
 

@@ -81,7 +81,7 @@ impl StoreSettings {
             decoding: DecodeSettings {
                 user_id_keys: config.user_id_metadata_keys.clone(),
                 tables: config.activity_tables.clone(),
-                admission: config.admission(),
+                origin_filter: config.origin_filter(),
                 twilio_account: config.twilio_account_sid.clone(),
             },
             sms: SmsSettings {

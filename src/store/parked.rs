@@ -1,4 +1,4 @@
-//! Parked items: what waits for missing information, and why.
+//! Parked items: facts that are stored but cannot be shown fully yet, and what is missing. Events are never parked.
 
 use std::collections::BTreeSet;
 
@@ -19,8 +19,8 @@ pub enum Reason {
     /// A subscription in a status that the tables cannot show.
     UnknownStatus,
     /// A pre-existing subscription that no event has reported, or one of a deleted customer whose end was not
-    /// reported.
-    NeedsStripe,
+    /// reported: only Stripe knows its state. In the database `needs_stripe`.
+    CheckWithStripe,
     /// A subscription whose event shows only the first of its items.
     ItemsTruncated,
     /// A subscription with a discount of unknown terms.
@@ -46,7 +46,7 @@ impl Reason {
         Self::AmbiguousEmail,
         Self::NoTier,
         Self::UnknownStatus,
-        Self::NeedsStripe,
+        Self::CheckWithStripe,
         Self::ItemsTruncated,
         Self::UnresolvedDiscount,
         Self::EstimatedMrr,
@@ -65,7 +65,7 @@ impl Reason {
             Self::AmbiguousEmail => "ambiguous_email",
             Self::NoTier => "no_tier",
             Self::UnknownStatus => "unknown_status",
-            Self::NeedsStripe => "needs_stripe",
+            Self::CheckWithStripe => "needs_stripe",
             Self::ItemsTruncated => "items_truncated",
             Self::UnresolvedDiscount => "unresolved_discount",
             Self::EstimatedMrr => "estimated_mrr",
@@ -105,7 +105,7 @@ impl Checked {
                 &[
                     Reason::NoTier,
                     Reason::UnknownStatus,
-                    Reason::NeedsStripe,
+                    Reason::CheckWithStripe,
                     Reason::ItemsTruncated,
                     Reason::UnresolvedDiscount,
                     Reason::EstimatedMrr,

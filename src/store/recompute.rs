@@ -36,8 +36,8 @@ impl Store {
 
     /// Derives the next due customers; returns the last of them and their number.
     async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
-        let (pool, now) = self.pool_and_now();
-        let mut tx = database::begin(pool).await?;
+        let now = self.now();
+        let mut tx = database::begin(self.pool()).await?;
         lock_upkeep(&mut tx).await?;
         let matching = self.settings.matching;
         let due: Vec<(String, bool)> = sqlx::query_as(DUE)
@@ -51,7 +51,7 @@ impl Store {
             .await?;
         let Some((last, _)) = due.last().cloned() else { return Ok(None) };
         let affected = AffectedRevenue {
-            customers_to_match: due.iter().map(|(customer, _)| customer.clone()).collect(),
+            owners_to_decide: due.iter().map(|(customer, _)| customer.clone()).collect(),
             force_rewrite: due
                 .iter()
                 .filter(|(_, force_rewrite)| *force_rewrite)
@@ -69,8 +69,8 @@ impl Store {
     /// last login, engagement and months subscribed change with the calendar. Rows that the application
     /// inserted and that were never derived come first. Returns their number; there may be more.
     pub async fn refresh_members(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.pool_and_now();
-        let mut tx = database::begin(pool).await?;
+        let now = self.now();
+        let mut tx = database::begin(self.pool()).await?;
         lock_upkeep(&mut tx).await?;
         let stale: BTreeSet<Uuid> = sqlx::query_scalar(
             "select user_id from public.user_activity_metrics
@@ -101,8 +101,10 @@ pub(super) async fn lock_upkeep(tx: &mut PgConnection) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Customers that are due, each with whether its payment rows are written even if unchanged. Reads user ids and
-/// addresses from the texts in `parked.detail` that `derive::owners` and `identity` write.
+/// Customers that are due, each with whether its payment rows are written even if unchanged.
+///
+/// The texts in `parked.detail` are a format here, not only for people: they are searched for user ids and addresses, as
+/// `OwnerDecisions::note` and `identity::detail_of` write them. Another wording there changes what is found here.
 const DUE: &str = "
     select id, bool_or(again) from (
         (select id, false as again from ingest.customers

@@ -13,7 +13,7 @@ use crate::project::stripe::StripeObject;
 /// The parking reasons that the API can resolve.
 const RESOLVED_BY_THE_API: [Reason; 7] = [
     Reason::ThinEvent,
-    Reason::NeedsStripe,
+    Reason::CheckWithStripe,
     Reason::Overdue,
     Reason::ItemsTruncated,
     Reason::UnresolvedDiscount,

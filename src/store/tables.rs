@@ -1,4 +1,5 @@
-//! The derived tables: their keys and columns, and the schema of a derivation.
+//! The computed tables: facts, versions, claims and what is derived from them. Their keys and columns, and the
+//! schema of a derivation.
 //!
 //! Everything listed here is a function of the events. Other columns are either bookkeeping (when a row was
 //! written) or belong to operators and the application (notes, tags, promo codes): they are never compared,
@@ -41,8 +42,8 @@ impl Tables {
         }
     }
 
-    /// For which moment the rows of `users` are computed, where that is not now. A shadow row is computed for the moment
-    /// of its live row: what only the clock has changed since (days, months, statuses) is not a difference.
+    /// The moment as of which each user's rows are computed, where that is not now. A shadow row is computed as of the
+    /// moment of its live row: what only the clock has changed since (days, months, statuses) is not a difference.
     pub(in crate::store) async fn as_of(
         self,
         tx: &mut PgConnection,
@@ -65,16 +66,16 @@ impl Tables {
     }
 }
 
-/// A derived table.
+/// A computed table.
 #[derive(Clone, Copy, Debug)]
-pub struct Derived {
+pub struct ComputedTable {
     /// The schema of the live table.
     pub schema: &'static str,
     /// Its name, without the schema.
     pub name: &'static str,
     /// The key columns.
     pub key: &'static [&'static str],
-    /// The derived columns besides the key.
+    /// The computed columns besides the key.
     pub columns: &'static [&'static str],
     /// Columns that may be set by hand, each with its flag column.
     pub manual_columns: &'static [(&'static str, &'static str)],
@@ -82,7 +83,7 @@ pub struct Derived {
     pub insert_columns: &'static [&'static str],
     /// A unique column besides the key.
     pub unique: Option<&'static str>,
-    /// SQL condition on the table: which rows are derived; the others are history.
+    /// SQL condition on the table: which rows are computed; the others are history.
     pub row_filter: &'static str,
     /// SQL condition on the key `k`: which rows are memberflow's. The application's tables also hold
     /// pre-existing rows that no event has reported.
@@ -92,15 +93,15 @@ pub struct Derived {
 const ALL: &str = "true";
 
 /// Users that some event named: the shadow has a row for each that still exists.
-const OWNED_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
+const OF_NAMED_USERS: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
 
 /// A table of memberflow's own: none of its rows or columns are the application's.
 const fn own_table(
     name: &'static str,
     key: &'static [&'static str],
     columns: &'static [&'static str],
-) -> Derived {
-    Derived {
+) -> ComputedTable {
+    ComputedTable {
         schema: "ingest",
         name,
         key,
@@ -119,8 +120,8 @@ const fn of_members(
     key: &'static [&'static str],
     columns: &'static [&'static str],
     insert_columns: &'static [&'static str],
-) -> Derived {
-    Derived {
+) -> ComputedTable {
+    ComputedTable {
         schema: "public",
         name,
         key,
@@ -129,16 +130,16 @@ const fn of_members(
         insert_columns,
         unique: None,
         row_filter: ALL,
-        ownership_filter: OWNED_BY_USER,
+        ownership_filter: OF_NAMED_USERS,
     }
 }
 
-/// The current movements of the MRR ledger are derived. They are only written by revising them: superseded
-/// movements are history and not in any event.
+/// The MRR ledger. Its current movements are computed. Superseded ones are history that no event has: a rebuild revises
+/// the ledger and never replaces it.
 pub const LEDGER: &str = "mrr_movements";
 
-/// The derived tables, referenced ones first.
-pub const TABLES: [Derived; 21] = [
+/// The computed tables, referenced ones first.
+pub const TABLES: [ComputedTable; 21] = [
     own_table(
         "stripe_facts",
         &["id"],
@@ -227,7 +228,7 @@ pub const TABLES: [Derived; 21] = [
             "received_at",
         ],
     ),
-    Derived {
+    ComputedTable {
         schema: "public",
         ..own_table(
             "sms_consents",
@@ -235,8 +236,11 @@ pub const TABLES: [Derived; 21] = [
             &["opted_in", "source", "keyword", "twilio_sid", "changed_at"],
         )
     },
-    Derived { insert_columns: &["parked_at"], ..own_table("parked", &["subject", "reason"], &["detail"]) },
-    Derived {
+    ComputedTable {
+        insert_columns: &["parked_at"],
+        ..own_table("parked", &["subject", "reason"], &["detail"])
+    },
+    ComputedTable {
         schema: "public",
         row_filter: "superseded_at is null",
         ..own_table(
@@ -245,7 +249,7 @@ pub const TABLES: [Derived; 21] = [
             &["user_id", "kind", "delta", "mrr_before", "mrr_after", "cause_event_id"],
         )
     },
-    Derived {
+    ComputedTable {
         schema: "public",
         name: "customer_subscriptions",
         key: &["stripe_subscription_id"],
@@ -277,7 +281,7 @@ pub const TABLES: [Derived; 21] = [
                or exists (select from ingest.stripe_facts f where f.id = k.stripe_subscription_id
                         and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)",
     },
-    Derived {
+    ComputedTable {
         schema: "public",
         name: "payment_history",
         key: &["id"],
@@ -323,7 +327,7 @@ pub const TABLES: [Derived; 21] = [
         &["mrr", "ltv", "total_spent"],
         &["updated_at"],
     ),
-    Derived {
+    ComputedTable {
         manual_columns: &[
             ("engagement_status", "engagement_status_is_manual"),
             ("health_status", "health_status_is_manual"),
@@ -351,7 +355,7 @@ pub const TABLES: [Derived; 21] = [
     },
 ];
 
-impl Derived {
+impl ComputedTable {
     /// The live table's full name.
     #[must_use]
     pub fn live(&self) -> String {

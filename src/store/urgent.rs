@@ -35,8 +35,8 @@ impl Store {
     }
 
     async fn refresh_page(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.pool_and_now();
-        let mut tx = database::begin(pool).await?;
+        let now = self.now();
+        let mut tx = database::begin(self.pool()).await?;
         recompute::lock_upkeep(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;
         if changed.is_empty() {

@@ -55,7 +55,7 @@ fn explained(error: StoreError) -> anyhow::Error {
                 format!("the database is not available: {cause}; what was read is kept, run it again");
             Failure::new(Exit::DependencyDown, message).into()
         }
-        refused @ StoreError::Refused(_) => refused.into(),
+        rejected @ StoreError::Rejected(_) => rejected.into(),
     }
 }
 

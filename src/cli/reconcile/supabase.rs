@@ -49,7 +49,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
 fn failure(error: StoreError) -> anyhow::Error {
     let exit = match error {
         StoreError::Unavailable(_) => Exit::DependencyDown,
-        StoreError::Refused(_) => Exit::Failed,
+        StoreError::Rejected(_) => Exit::Failed,
     };
     Failure::new(exit, format!("{error}; {}", error.hint())).into()
 }

@@ -57,7 +57,7 @@ pub async fn run(
     };
     api.check_mode().await.map_err(at_fault("/balance"))?;
     store.initial_import().await?;
-    let account = store.settings().decoding.admission.account.as_deref();
+    let account = store.settings().decoding.origin_filter.account.as_deref();
     let since = options.since.map(|since| since.unix_timestamp().to_string());
     let mut params: Vec<(&str, &str)> = Vec::new();
     params.extend(since.as_deref().map(|since| ("created[gte]", since)));

@@ -4,7 +4,7 @@ use sqlx::{FromRow, PgConnection};
 
 use super::{Finding, Level};
 use crate::config::Config;
-use crate::project::stripe::{Admission, NotCounted, StripeMode};
+use crate::project::stripe::{NotCounted, OriginFilter, StripeMode};
 
 const CHECK: &str = "stripe";
 /// The most reasons listed; each account is one.
@@ -12,7 +12,7 @@ const NAMED_MAX: i64 = 10;
 
 /// What counts by the settings.
 pub(super) fn settings(config: &Config) -> Finding {
-    let Admission { mode, account } = config.admission();
+    let OriginFilter { mode, account } = config.origin_filter();
     let account = account.map_or_else(
         || "the account that the webhook endpoint belongs to".to_owned(),
         |account| format!("the account {account}"),
@@ -67,10 +67,10 @@ pub(super) async fn examine(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Some(finding(&flagged, some_count, &config.admission())))
+    Ok(Some(finding(&flagged, some_count, &config.origin_filter())))
 }
 
-fn finding(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Finding {
+fn finding(flagged: &[Flagged], some_count: bool, origin_filter: &OriginFilter) -> Finding {
     let known = |code: &str| NotCounted::of_code(code);
     let named: Vec<String> = flagged
         .iter()
@@ -81,7 +81,7 @@ fn finding(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Find
         .collect();
     let message = format!("events stored but not counted: {}", named.join("; "));
     let reasons: Vec<NotCounted> = flagged.iter().filter_map(|flagged| known(&flagged.code)).collect();
-    if reasons.iter().any(|reason| reason.is_lifted_by(admission)) {
+    if reasons.iter().any(|reason| reason.is_lifted_by(origin_filter)) {
         let fix =
             "memberflow rebuild: the settings have changed since, and some of these events may count now";
         return Finding::wrong(CHECK, Level::Warning, message, fix);
@@ -100,8 +100,8 @@ fn finding(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Find
 mod tests {
     use super::*;
 
-    fn admission(mode: StripeMode) -> Admission {
-        Admission { mode, account: None }
+    fn origin_filter(mode: StripeMode) -> OriginFilter {
+        OriginFilter { mode, account: None }
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
             ),
             (true, StripeMode::Any, Level::Warning, "3 of test mode", "memberflow rebuild: the settings"),
         ] {
-            let finding = finding(&flagged, some_count, &admission(mode));
+            let finding = finding(&flagged, some_count, &origin_filter(mode));
             assert_eq!(finding.level, level, "{finding:?}");
             assert!(finding.message.contains(says), "{finding:?}");
             assert!(finding.fix.as_deref().unwrap_or_default().contains(fix), "{finding:?}");

@@ -85,7 +85,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(api) => api,
         Err(error) => return vec![failed("the key", &error)],
     };
-    let mode = config.admission().mode;
+    let mode = config.origin_filter().mode;
     let mut findings = vec![bounded(balance(&api, mode)).await];
     if findings.iter().all(|finding| finding.level <= Level::Warning) {
         findings.push(bounded(endpoints(&api)).await);

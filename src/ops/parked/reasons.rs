@@ -127,7 +127,7 @@ pub fn fix(reason: &str) -> &'static str {
             "Stripe uses a status that this version does not know: update memberflow, then run memberflow rebuild"
         }
         Some(
-            Reason::NeedsStripe
+            Reason::CheckWithStripe
             | Reason::ItemsTruncated
             | Reason::UnresolvedDiscount
             | Reason::Overdue

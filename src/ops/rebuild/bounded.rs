@@ -61,7 +61,7 @@ impl From<RebuildError> for BoundedError {
             RebuildError::AnotherIsRunning => Self::AnotherIsRunning,
             RebuildError::NothingSelected => Self::NothingSelected,
             RebuildError::Database(error)
-            | RebuildError::Due(StoreError::Unavailable(error) | StoreError::Refused(error)) => {
+            | RebuildError::Due(StoreError::Unavailable(error) | StoreError::Rejected(error)) => {
                 Self::Database(error)
             }
         }

@@ -23,7 +23,7 @@ pub use mode::other_key;
 use request::{Get, Param, with_expansions};
 
 use crate::config::Config;
-use crate::project::stripe::{Admission, NotCounted, StripeMode};
+use crate::project::stripe::{NotCounted, OriginFilter, StripeMode};
 
 /// What an operation says that needs a key, if none is set.
 pub const NO_KEY: &str = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
@@ -102,7 +102,7 @@ impl StripeApi {
     pub fn rate_limited(config: &Config) -> Result<Option<Self>, StripeApiError> {
         let Some(key) = &config.stripe_api_key else { return Ok(None) };
         let base = config.stripe_api_base.as_deref();
-        let Admission { mode, account } = config.admission();
+        let OriginFilter { mode, account } = config.origin_filter();
         let mode = KeyMode::of(key.expose_secret(), mode)?;
         let mut builder = builder(key, base, PATIENT_ATTEMPTS, PATIENT_TIMEOUT);
         if let Some(account) = account {

@@ -68,7 +68,7 @@ pub struct Address {
     /// The earliest event that gave it.
     pub reported_at: OffsetDateTime,
     /// Its order within that second: an [`AddressOrder`].
-    pub place: i16,
+    pub order_in_second: i16,
 }
 
 /// Normalises an address for comparison: trimmed, ASCII letters in lower case. Other letters are not folded,
@@ -93,9 +93,9 @@ pub fn addresses(object: &StripeObject, at: OffsetDateTime, change_kind: ChangeK
 fn of_customer(it: &Customer, at: OffsetDateTime, change_kind: ChangeKind) -> Vec<Address> {
     let now = if change_kind == ChangeKind::Created { AddressOrder::Created } else { AddressOrder::Present };
     let given = [(&it.previous_email, AddressOrder::Previous), (&it.email, now)];
-    let address = |(email, place): (&Option<String>, AddressOrder)| {
+    let address = |(email, order): (&Option<String>, AddressOrder)| {
         let email = folded_email(email.as_deref()?)?;
-        Some(new_address(&it.id, &it.id, email, AddressRole::Given, at, place))
+        Some(new_address(&it.id, &it.id, email, AddressRole::Given, at, order))
     };
     given.into_iter().filter_map(address).collect()
 }
@@ -114,10 +114,10 @@ fn new_address(
     email: String,
     role: AddressRole,
     reported_at: OffsetDateTime,
-    place: AddressOrder,
+    order: AddressOrder,
 ) -> Address {
     let (object_id, customer) = (object.to_owned(), customer.to_owned());
-    Address { object_id, customer, email, role, user_id: None, reported_at, place: place as i16 }
+    Address { object_id, customer, email, role, user_id: None, reported_at, order_in_second: order as i16 }
 }
 
 /// The addresses of a recorded match.

@@ -81,7 +81,7 @@ pub(super) fn contradicting(
 /// The addresses that are evidence, the earliest first.
 fn given(addresses: &[Address]) -> Vec<&str> {
     let mut given: Vec<&Address> = addresses.iter().filter(|it| it.role == AddressRole::Given).collect();
-    given.sort_by_key(|it| (it.reported_at, it.place, &it.email));
+    given.sort_by_key(|it| (it.reported_at, it.order_in_second, &it.email));
     let mut seen = BTreeSet::new();
     given.into_iter().map(|it| it.email.as_str()).filter(|email| seen.insert(*email)).collect()
 }

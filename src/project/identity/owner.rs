@@ -100,8 +100,8 @@ fn some_of(mut named: Vec<(Strength, String)>) -> Vec<(Strength, String)> {
     named
 }
 
-/// What evidence names, as text for `parked.detail`. The SQL of `store::recompute` finds user ids in it: keep
-/// `email <user id>`.
+/// What evidence names, as text for `parked.detail`. The text is a format, not only for people: the SQL of
+/// `store::recompute` searches it for `email <user id>`.
 #[must_use]
 pub fn detail_of(named: &[(Strength, String)]) -> String {
     let named: Vec<String> = named.iter().map(|(by, id)| format!("{} {id}", by.as_str())).collect();

@@ -76,8 +76,8 @@ impl<'a> EffectiveState<'a> {
                 if let Some(subscription) = invoice.subscription {
                     let amounts = &mut self.catalogue.discount_amounts;
                     amounts.entry(subscription.clone()).or_default().extend(invoice.discount_amounts);
-                    if !invoice.last_lines.is_empty() {
-                        self.catalogue.last_lines.insert(subscription, invoice.last_lines);
+                    if !invoice.recurring_lines.is_empty() {
+                        self.catalogue.last_lines.insert(subscription, invoice.recurring_lines);
                     }
                 }
                 true

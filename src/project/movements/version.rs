@@ -33,7 +33,7 @@ impl Version {
 #[must_use]
 pub fn versioned_state(state: &StripeObject) -> Option<StripeObject> {
     match state {
-        StripeObject::Subscription(it) if !it.needs_stripe => {
+        StripeObject::Subscription(it) if !it.is_unreported_import => {
             Some(StripeObject::Subscription(Subscription { user_ids: Vec::new(), ..it.clone() }))
         }
         StripeObject::Customer(it) => {

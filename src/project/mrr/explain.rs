@@ -103,7 +103,7 @@ pub fn explain(
 
 /// Why its status or a pause makes the value zero.
 fn why_zero(subscription: &Subscription) -> String {
-    if subscription.needs_stripe {
+    if subscription.is_unreported_import {
         return "no event has reported its items yet".to_owned();
     }
     match (subscription.effective_status(), subscription.pause_behavior.as_deref()) {

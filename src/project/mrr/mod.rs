@@ -87,7 +87,7 @@ fn has_mrr(subscription: &Subscription) -> bool {
         matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
     matches!(subscription.effective_status(), Some("active" | "past_due"))
         && !is_written_off
-        && !subscription.needs_stripe
+        && !subscription.is_unreported_import
 }
 
 /// The moments after `now` at which the clock ends a discount or an item's trial, in order.

@@ -8,7 +8,7 @@
 //!
 //! 1. **Kind of change**: `Deleted` is later than `Updated`, and `Updated` later than `Created`.
 //! 2. **Walk**: states entered more often than left. A creation enters its state without leaving one. A
-//!    report without `previous` (`invoice.paid`) is a snapshot: it shows a state, but no step.
+//!    report without `previous` (`invoice.paid`) is a bare report: it shows a state, but no step.
 //! 3. **Chain**, if the walk has gaps (a report is missing, or the provider did not list every change): B
 //!    follows A if the previous values of B match A. A state that is followed is not the last. If two follow
 //!    each other, that decides nothing.
@@ -92,7 +92,7 @@ fn deduplicated<'a>(candidates: &[Candidate<'a>]) -> Vec<(usize, Candidate<'a>)>
 struct Step<'a> {
     index: usize,
     event: Candidate<'a>,
-    /// The previous state; `None` for a snapshot.
+    /// The previous state; `None` for a bare report.
     before: Option<Value>,
     after: Value,
 }
@@ -115,7 +115,7 @@ impl<'a> Step<'a> {
     }
 
     /// Whether this may as well be the last, with a different state than `last`. A lower rank excludes it
-    /// only if no chain can be expected, because snapshots have no previous values.
+    /// only if no chain can be expected, because bare reports have no previous values.
     fn may_be_last_instead_of(&self, last: &Self) -> bool {
         let is_chain_broken = self.before.is_some() && last.before.is_some();
         self.event.object != last.event.object && (self.event.rank == last.event.rank || is_chain_broken)
@@ -148,7 +148,7 @@ struct Visits {
 }
 
 impl Visits {
-    /// Entered more often than left. A snapshot shows only that the state was entered, which counts if no
+    /// Entered more often than left. A bare report shows only that the state was entered, which counts if no
     /// step shows that.
     fn is_end(&self) -> bool {
         let known = self.entered + usize::from(self.is_created);

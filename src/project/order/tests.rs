@@ -229,7 +229,7 @@ fn gap_in_chain_ties_despite_ranks() {
 }
 
 #[test]
-fn snapshots_of_one_rank_tie_only_if_they_differ() {
+fn bare_reports_of_one_rank_tie_only_if_they_differ() {
     let one = report("evt_1", ChangeKind::Updated, 0, json!({"x": 1, "y": 2}), None);
     let same = report("evt_2", ChangeKind::Updated, 0, json!({"y": 2, "x": 1}), None);
     let other = report("evt_0", ChangeKind::Updated, 0, json!({"x": 1}), None);

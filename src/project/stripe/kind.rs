@@ -3,7 +3,7 @@
 use super::StripeObject;
 
 /// A kind of Stripe object.
-#[expect(missing_docs, reason = "they are called what Stripe calls them")]
+#[expect(missing_docs, reason = "the others are called what Stripe calls them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Customer,
@@ -18,6 +18,7 @@ pub enum Kind {
     Product,
     Coupon,
     Discount,
+    /// Not Stripe's: a row of `payment_history` from before memberflow.
     ImportedPayment,
 }
 

@@ -60,12 +60,12 @@ impl StripeObject {
     #[must_use]
     pub fn rank(&self) -> i32 {
         match self {
-            Self::Subscription(it) => STEP * subscription(&it.status),
-            Self::Invoice(it) => invoice(it),
-            Self::InvoicePayment(it) => invoice_payment(it),
-            Self::Charge(it) => charge(it),
-            Self::Refund(it) => STEP * refund_rank(it.status.as_deref().unwrap_or_default()),
-            Self::Dispute(it) => dispute(it),
+            Self::Subscription(it) => subscription_rank(&it.status),
+            Self::Invoice(it) => invoice_rank(it),
+            Self::InvoicePayment(it) => invoice_payment_rank(it),
+            Self::Charge(it) => charge_rank(it),
+            Self::Refund(it) => refund_rank(it.status.as_deref().unwrap_or_default()),
+            Self::Dispute(it) => dispute_rank(it),
             Self::Customer(_)
             | Self::Checkout(_)
             | Self::Price(_)
@@ -78,7 +78,7 @@ impl StripeObject {
 }
 
 /// Whether its status has a rank.
-pub(super) fn is_known(object: &StripeObject) -> bool {
+pub(super) fn has_rank(object: &StripeObject) -> bool {
     object.rank() >= STEP
 }
 
@@ -86,8 +86,8 @@ pub(super) fn is_over(subscription_status: &str) -> bool {
     matches!(subscription_status, "canceled" | "incomplete_expired")
 }
 
-fn subscription(status: &str) -> i32 {
-    match status {
+fn subscription_rank(status: &str) -> i32 {
+    let step = match status {
         "incomplete" => 1,
         "trialing" => 2,
         "active" => 3,
@@ -96,12 +96,13 @@ fn subscription(status: &str) -> i32 {
         "paused" => 6,
         "incomplete_expired" | "canceled" => 7,
         _ => 0,
-    }
+    };
+    STEP * step
 }
 
 /// The number of attempts only grows, and a failure follows an attempt.
-fn invoice(it: &Invoice) -> i32 {
-    let status = match it.status.as_str() {
+fn invoice_rank(it: &Invoice) -> i32 {
+    let step = match it.status.as_str() {
         "draft" => 1,
         "open" => 2,
         "uncollectible" => 3,
@@ -109,43 +110,45 @@ fn invoice(it: &Invoice) -> i32 {
         _ => 0,
     };
     let attempts = i32::try_from(it.attempt_count.clamp(0, 400)).unwrap_or_default();
-    STEP * status + 2 * attempts + i32::from(it.last_failure.is_some())
+    STEP * step + 2 * attempts + i32::from(it.last_failure.is_some())
 }
 
-fn invoice_payment(it: &InvoicePayment) -> i32 {
-    match it.status.as_str() {
-        "open" => STEP,
-        "canceled" => 2 * STEP,
-        "paid" => 3 * STEP,
+fn invoice_payment_rank(it: &InvoicePayment) -> i32 {
+    let step = match it.status.as_str() {
+        "open" => 1,
+        "canceled" => 2,
+        "paid" => 3,
         _ => 0,
-    }
+    };
+    STEP * step
 }
 
 /// Embedded refunds are never removed from the list; without a list the amount shows whether there are any.
-fn charge(it: &Charge) -> i32 {
-    let status = match it.status.as_str() {
+fn charge_rank(it: &Charge) -> i32 {
+    let step = match it.status.as_str() {
         "pending" => 1,
         "failed" => 2,
         "succeeded" if it.captured => 4,
         "succeeded" => 3,
         _ => 0,
     };
-    STEP * status + few(it.refunds.len().max(usize::from(it.amount_refunded > 0)))
+    STEP * step + capped(it.refunds.len().max(usize::from(it.amount_refunded > 0)))
 }
 
 pub(super) fn refund_rank(status: &str) -> i32 {
-    match status {
+    let step = match status {
         "requires_action" => 1,
         "pending" => 2,
         "succeeded" => 3,
         "failed" | "canceled" => 4,
         _ => 0,
-    }
+    };
+    STEP * step
 }
 
 /// Balance transactions are added while the status stays the same.
-fn dispute(it: &Dispute) -> i32 {
-    let status = match it.status.as_str() {
+fn dispute_rank(it: &Dispute) -> i32 {
+    let step = match it.status.as_str() {
         "warning_needs_response" => 1,
         "warning_under_review" => 2,
         "warning_closed" => 3,
@@ -155,9 +158,10 @@ fn dispute(it: &Dispute) -> i32 {
         "won" | "prevented" => 7,
         _ => 0,
     };
-    STEP * status + few(it.balance_transactions.len())
+    STEP * step + capped(it.balance_transactions.len())
 }
 
-fn few(count: usize) -> i32 {
+/// A counter within a status: less than a step.
+fn capped(count: usize) -> i32 {
     i32::try_from(count.min(999)).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //! fields.
 
 use super::StripeObject;
-use super::lifecycle::{KNOWN_STATUSES, is_known};
+use super::lifecycle::has_rank;
 
 /// One unknown value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,41 +17,40 @@ pub struct UnknownValue {
 const VALUE_MAX_CHARS: usize = 60;
 
 impl StripeObject {
-    /// Its unknown values. Empty for deleted objects, which are shown without their fields.
+    /// Its unknown values. Not for deletions: they often show an object without its fields.
     #[must_use]
     pub fn unknown_values(&self) -> Vec<UnknownValue> {
         match self {
             Self::Subscription(it) => {
-                let status =
-                    word("subscription.status", &it.status, KNOWN_STATUSES.contains(&it.status.as_str()));
+                let status = unknown_unless("subscription.status", &it.status, it.has_known_status());
                 let items = it.items.is_empty().then(|| missing("subscription.items"));
                 status.into_iter().chain(items).collect()
             }
             Self::Invoice(it) => {
-                let status = word("invoice.status", &it.status, is_known(self));
-                status.into_iter().chain(needed("invoice.currency", &it.currency)).collect()
+                let status = unknown_unless("invoice.status", &it.status, has_rank(self));
+                status.into_iter().chain(missing_if_empty("invoice.currency", &it.currency)).collect()
             }
             Self::InvoicePayment(it) => {
-                let status = word("invoice_payment.status", &it.status, is_known(self));
-                status.into_iter().chain(needed("invoice_payment.invoice", &it.invoice)).collect()
+                let status = unknown_unless("invoice_payment.status", &it.status, has_rank(self));
+                status.into_iter().chain(missing_if_empty("invoice_payment.invoice", &it.invoice)).collect()
             }
             Self::Charge(it) => {
-                let status = word("charge.status", &it.status, is_known(self));
-                status.into_iter().chain(needed("charge.currency", &it.currency)).collect()
+                let status = unknown_unless("charge.status", &it.status, has_rank(self));
+                status.into_iter().chain(missing_if_empty("charge.currency", &it.currency)).collect()
             }
             Self::Refund(it) => {
                 // Very old versions have no status.
                 let status = it.status.as_deref().unwrap_or("succeeded");
-                let status = word("refund.status", status, it.status.is_none() || is_known(self));
-                status.into_iter().chain(needed("refund.currency", &it.currency)).collect()
+                let status = unknown_unless("refund.status", status, it.status.is_none() || has_rank(self));
+                status.into_iter().chain(missing_if_empty("refund.currency", &it.currency)).collect()
             }
             Self::Dispute(it) => {
-                let status = word("dispute.status", &it.status, is_known(self));
-                status.into_iter().chain(needed("dispute.currency", &it.currency)).collect()
+                let status = unknown_unless("dispute.status", &it.status, has_rank(self));
+                status.into_iter().chain(missing_if_empty("dispute.currency", &it.currency)).collect()
             }
             Self::Coupon(it) => {
                 let is_known = matches!(it.duration.as_str(), "forever" | "once" | "repeating");
-                word("coupon.duration", &it.duration, is_known).into_iter().collect()
+                unknown_unless("coupon.duration", &it.duration, is_known).into_iter().collect()
             }
             Self::Customer(_)
             | Self::Checkout(_)
@@ -63,11 +62,11 @@ impl StripeObject {
     }
 }
 
-fn word(what: &'static str, value: &str, is_known: bool) -> Option<UnknownValue> {
+fn unknown_unless(what: &'static str, value: &str, is_known: bool) -> Option<UnknownValue> {
     (!is_known).then(|| UnknownValue { what, value: value.chars().take(VALUE_MAX_CHARS).collect() })
 }
 
-fn needed(what: &'static str, value: &str) -> Option<UnknownValue> {
+fn missing_if_empty(what: &'static str, value: &str) -> Option<UnknownValue> {
     value.is_empty().then(|| missing(what))
 }
 

@@ -30,7 +30,7 @@ pub(in crate::store) async fn derive(
     let rows = i64::try_from(customers.len()).unwrap_or(i64::MAX);
     let next = customers.last().filter(|_| rows == CUSTOMERS).cloned();
     let affected =
-        AffectedRevenue { customers_to_match: customers.into_iter().collect(), ..AffectedRevenue::default() };
+        AffectedRevenue { owners_to_decide: customers.into_iter().collect(), ..AffectedRevenue::default() };
     derive::derive(tx, Tables::Live, affected.into(), settings, now).await?;
     Ok(Page { rows, next, ..Page::default() })
 }

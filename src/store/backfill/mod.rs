@@ -2,7 +2,7 @@
 //! no event has reported or what differs from the facts.
 //!
 //! An import runs phase by phase ([`Phase`]) and page by page. A page is one transaction (two in the initial import, see
-//! [`split_page`]) under the projection lock: it compares the rows with the facts, stores what is new as internal events
+//! [`split_page`]) under the derivation lock: it compares the rows with the facts, stores what is new as internal events
 //! (many rows in each), and writes the facts and counts that a rebuild makes of those events. Its progress is in
 //! `ingest.backfills`, so that any process can take the next page. `docs/decisions/backfill/preexisting-rows.md`
 //! explains how such events rank among others.
@@ -68,8 +68,8 @@ impl Store {
     /// Begins to import the tables of `scope`, or continues an unfinished import. `is_first`: nothing was
     /// imported before, so no fact can be out of date.
     pub async fn import_tables(&self, scope: ImportScope, is_first: bool) -> Result<Import, StoreError> {
-        let (pool, now) = self.pool_and_now();
-        let id = progress::begin(pool, scope, is_first, &self.settings.decoding.tables, now).await?;
+        let tables = &self.settings.decoding.tables;
+        let id = progress::begin(self.pool(), scope, is_first, tables, self.now()).await?;
         let may_split_pages = is_first && scope == ImportScope::Activity;
         Ok(Import { store: self.clone(), id, may_split_pages, page_rows: None })
     }

@@ -1,5 +1,5 @@
 //! Imports a page of the initial import in two halves, each in its own transaction on its own connection, because
-//! Postgres uses one core for a connection. The transaction that locked the page holds the projection lock for both and
+//! Postgres uses one core for a connection. The transaction that locked the page holds the derivation lock for both and
 //! commits last. If only the other one is committed, the page is imported again, and that half finds nothing new.
 //!
 //! Each transaction waits for the other one, which Postgres cannot see as a deadlock. So a page is only split if the

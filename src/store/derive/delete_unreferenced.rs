@@ -1,4 +1,4 @@
-//! Deletes rows that tables of the application may reference.
+//! Deletes rows, except those that a table of the application references.
 
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;

@@ -44,27 +44,27 @@ impl From<Movement> for Entry {
     }
 }
 
-/// Recomputes the customers' ledgers, each from its second in `since` on: movements that no longer hold are superseded,
-/// new ones recorded. `owners`: each customer's user, if it exists.
+/// Recomputes the customers' ledgers, each from its second in `recompute_from` on: movements that no longer hold are
+/// superseded, new ones recorded. `owners`: each customer's user, if it exists.
 pub async fn revise(
     tx: &mut PgConnection,
-    since: &RecomputeFrom,
+    recompute_from: &RecomputeFrom,
     catalogue: Catalogue,
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    if since.is_empty() {
+    if recompute_from.is_empty() {
         return Ok(());
     }
-    let (mut versions, mut catalogue) = versions::load(tx, since, catalogue).await?;
-    let Recorded { mut prior_currencies, current } = recorded(tx, since).await?;
+    let (mut versions, mut catalogue) = versions::load(tx, recompute_from, catalogue).await?;
+    let Recorded { mut prior_currencies, current } = recorded(tx, recompute_from).await?;
     let mut entries = BTreeMap::<MovementKey, Entry>::new();
-    for (customer, &at) in since {
+    for (customer, &since) in recompute_from {
         let history = History {
             versions: versions.remove(customer).unwrap_or_default(),
             prior_currencies: prior_currencies.remove(customer).unwrap_or_default(),
         };
-        for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
+        for movement in movements::movements(history, &mut catalogue, since, now.unix_timestamp()) {
             let key = MovementKey {
                 customer: customer.clone(),
                 currency: movement.currency.clone(),
@@ -88,7 +88,7 @@ pub async fn revise(
 /// The stored ledger of some customers.
 #[derive(Default)]
 struct Recorded {
-    /// The currencies in which each customer had revenue before its second in `since`.
+    /// The currencies in which each customer had revenue before its second in `recompute_from`.
     prior_currencies: HashMap<String, BTreeSet<String>>,
     /// The current movements from that second on.
     current: Vec<CurrentMovement>,
@@ -108,15 +108,15 @@ struct StoredMovement {
     customer_id: String,
     currency: String,
     effective_at: OffsetDateTime,
-    /// It is earlier than the customer's second in `since`, and the first in its currency.
+    /// It is earlier than the customer's second in `recompute_from`, and the first in its currency.
     is_before: bool,
     #[sqlx(flatten)]
     entry: Entry,
 }
 
 /// Subqueries that cannot be flattened (`offset 0`) force an index lookup per customer: its movements from
-/// its second in `since` on, and its first in each currency.
-async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
+/// its second in `recompute_from` on, and its first in each currency.
+async fn recorded(tx: &mut PgConnection, recompute_from: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
     let movements: Vec<StoredMovement> = sqlx::query_as(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
                 m.cause_event_id, m.effective_at < w.since as is_before
@@ -130,8 +130,8 @@ async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Record
                 and m.kind = 'new' offset 0)
          ) m",
     )
-    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(since.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
+    .bind(recompute_from.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(recompute_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let mut recorded = Recorded::default();

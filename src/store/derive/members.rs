@@ -17,7 +17,7 @@ use crate::store::StoreSettings;
 /// The input of the members' rows.
 pub struct MemberInputs<'a> {
     /// Users who exist and whose rows are written completely.
-    pub members: &'a BTreeSet<Uuid>,
+    pub complete: &'a BTreeSet<Uuid>,
     /// Users who exist and of whom only payments were reported: only the amounts of their rows are written.
     pub payment_only: &'a BTreeSet<Uuid>,
     /// Each customer of both, with its user.
@@ -43,17 +43,17 @@ impl Context<'_> {
     }
 }
 
-/// Writes the members' rows: revenue of all, activity of `members`.
+/// Writes the members' rows: revenue of all, activity of the `complete` ones.
 pub async fn write(tx: &mut PgConnection, inputs: &MemberInputs<'_>) -> Result<(), sqlx::Error> {
-    if inputs.members.is_empty() && inputs.payment_only.is_empty() {
+    if inputs.complete.is_empty() && inputs.payment_only.is_empty() {
         return Ok(());
     }
     let summaries = summaries(inputs);
     write_revenue(tx, inputs, &summaries, &revenue(inputs)).await?;
-    if inputs.members.is_empty() {
+    if inputs.complete.is_empty() {
         return Ok(());
     }
-    let users: Vec<Uuid> = inputs.members.iter().copied().collect();
+    let users: Vec<Uuid> = inputs.complete.iter().copied().collect();
     let members: Vec<MemberActivity> = load_activity(tx, &users)
         .await?
         .into_iter()
@@ -115,8 +115,8 @@ async fn write_revenue(
     revenue: &BTreeMap<Uuid, Vec<CurrencyRevenue>>,
 ) -> Result<(), sqlx::Error> {
     let with_customer: BTreeSet<Uuid> = inputs.owners.values().copied().collect();
-    let without: Vec<Uuid> = inputs.members.difference(&with_customer).copied().collect();
-    let all: Vec<Uuid> = inputs.members.union(inputs.payment_only).copied().collect();
+    let without: Vec<Uuid> = inputs.complete.difference(&with_customer).copied().collect();
+    let all: Vec<Uuid> = inputs.complete.union(inputs.payment_only).copied().collect();
     let users: Vec<Uuid> = all.iter().copied().filter(|user| with_customer.contains(user)).collect();
     let none = MemberSummary::default();
     let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).summary);

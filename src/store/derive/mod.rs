@@ -15,14 +15,16 @@ pub mod subscriptions;
 pub(super) mod tiers;
 pub mod valuation;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::customer_revenue::SumsByCustomer;
 use self::members::{ActivityOnly, Context, MemberInputs};
-use self::owners::Owners;
+use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
 use self::subscriptions::TieredSubscription;
 use self::valuation::Valuations;
@@ -54,8 +56,7 @@ pub(super) async fn derive(
     if revenue.is_empty() {
         lock_existing_users(tx, tables, [&mut activity_only]).await?;
     } else {
-        let derived = derive_revenue(tx, derivation, revenue, &mut activity_only).await?;
-        activity_only.retain(|user| !derived.contains(user));
+        activity_only = derive_revenue(tx, derivation, revenue, activity_only).await?;
     }
     derive_activity(tx, derivation, &activity_only).await?;
     if tables == Tables::Live {
@@ -81,19 +82,21 @@ async fn derive_activity(
         return Ok(());
     }
     let affected = AffectedRevenue { users: to_derive_completely, ..AffectedRevenue::default() };
-    derive_revenue(tx, derivation, affected, &mut BTreeSet::new()).await?;
+    derive_revenue(tx, derivation, affected, BTreeSet::new()).await?;
     Ok(())
 }
 
-/// The customers and users whose revenue is derived.
+/// The customers and users that a derivation is about. The users exist, and of live rows they are locked.
 struct RevenueScope {
     /// Customers whose owner was decided again.
     decided: BTreeSet<String>,
     /// Users whose rows are derived completely.
-    members: BTreeSet<Uuid>,
+    complete: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payment_only: BTreeSet<Uuid>,
-    /// The customers of both.
+    /// Users of whom only the activity may have changed.
+    activity_only: BTreeSet<Uuid>,
+    /// The customers of the users whose rows are derived, completely or for payments only.
     customers: OwnedCustomers,
 }
 
@@ -130,60 +133,56 @@ impl OwnedCustomers {
 }
 
 impl RevenueScope {
-    /// Finds the customers and users that `affected` is about, and decides the owners that may have changed. Locks the
-    /// users and those of `activity_only`, and drops those that do not exist from both. Returns the owners decided, too.
-    async fn find(
+    /// Decides and writes the owners that may have changed. Then locks the users whose rows are derived, with those of
+    /// `activity_only`; users that do not exist are left out.
+    async fn decide_and_lock(
         tx: &mut PgConnection,
         Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
-        activity_only: &mut BTreeSet<Uuid>,
-    ) -> Result<(Self, Owners), sqlx::Error> {
-        let reported: BTreeSet<String> =
-            affected.reported.difference(&affected.customers_to_match).cloned().collect();
-        let stored = StoredOwners::load(tx, &reported).await?;
-        let mut to_decide = affected.customers_to_match.clone();
-        to_decide.extend(stored.undecided(&reported));
-        let mut members = affected.users.clone();
+        mut activity_only: BTreeSet<Uuid>,
+    ) -> Result<(Self, OwnerDecisions), sqlx::Error> {
+        let touched: BTreeSet<String> =
+            affected.touched_customers.difference(&affected.owners_to_decide).cloned().collect();
+        let stored = StoredOwners::load(tx, &touched).await?;
+        let mut decided = affected.owners_to_decide.clone();
+        decided.extend(stored.undecided(&touched));
+        let mut complete = affected.users.clone();
         // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
-        members.extend(affected.named.difference(&stored.members()));
+        complete.extend(affected.named.difference(&stored.users_with_revenue_row()));
         // If no owner can change and nobody else was named, everything was loaded with the stored owners.
-        let is_loaded = to_decide.is_empty() && members.is_empty();
+        let is_loaded = decided.is_empty() && complete.is_empty();
 
-        let owners = owners::decide_owners(tx, &to_decide, settings.matching, now).await?;
-        members.extend(owners.before.iter().chain(&owners.named));
-        members.extend(stored.users_to_value(&affected.customers_to_value, now));
+        let decisions = owners::decide_owners(tx, &decided, settings.matching, now).await?;
+        complete.extend(decisions.before.iter().chain(&decisions.named));
+        complete.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payment_only: BTreeSet<Uuid> =
-            stored.by_customer().into_values().filter(|user| !members.contains(user)).collect();
-        lock_existing_users(tx, tables, [&mut members, &mut payment_only, activity_only]).await?;
+            stored.by_customer().into_values().filter(|user| !complete.contains(user)).collect();
+        lock_existing_users(tx, tables, [&mut complete, &mut payment_only, &mut activity_only]).await?;
 
-        let users: BTreeSet<Uuid> = members.union(&payment_only).copied().collect();
+        let users: BTreeSet<Uuid> = complete.union(&payment_only).copied().collect();
         let customers = if is_loaded {
             OwnedCustomers::from_stored(&stored, &users)
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
-        Ok((Self { decided: to_decide, members, payment_only, customers }, owners))
+        Ok((Self { decided, complete, payment_only, activity_only, customers }, decisions))
     }
 
     /// All affected customers.
     fn all_customers(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
         let owned = self.customers.owners.keys();
-        self.decided.iter().chain(&affected.reported).chain(owned).cloned().collect()
+        self.decided.iter().chain(&affected.touched_customers).chain(owned).cloned().collect()
     }
 
     /// The customers whose subscriptions must be valued.
     fn customers_to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
-        let of_members = self.customers.owners.iter().filter(|(_, user)| self.members.contains(user));
-        let of_members = of_members.map(|(customer, _)| customer);
-        self.decided.iter().chain(&affected.customers_to_value).chain(of_members).cloned().collect()
+        let of_complete = self.customers.owners.iter().filter(|(_, user)| self.complete.contains(user));
+        let of_complete = of_complete.map(|(customer, _)| customer);
+        self.decided.iter().chain(&affected.customers_to_value).chain(of_complete).cloned().collect()
     }
 
     /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
-    fn derive_completely_without_sums(
-        &mut self,
-        before: &customer_revenue::SumsByCustomer,
-        payments: &ChangedPayments,
-    ) {
+    fn derive_completely_without_sums(&mut self, before: &SumsByCustomer, payments: &ChangedPayments) {
         if self.payment_only.is_empty() {
             return;
         }
@@ -192,62 +191,114 @@ impl RevenueScope {
         let with_sums: BTreeSet<Uuid> =
             after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
         let without = self.payment_only.extract_if(.., |user| !with_sums.contains(user));
-        self.members.extend(without);
+        self.complete.extend(without);
     }
 }
 
-/// Derives the revenue of what is `affected` and writes it: owners, values, sums, ledger, rows, and what is parked. Drops
-/// users that do not exist from `activity_only`. Returns the users whose rows, including those of activity, were derived.
+/// Derives the revenue of what is `affected` and writes it. Returns those of `activity_only` who exist and whose activity
+/// was not derived with it.
 async fn derive_revenue(
     tx: &mut PgConnection,
     derivation: Derivation<'_>,
     affected: AffectedRevenue,
-    activity_only: &mut BTreeSet<Uuid>,
+    activity_only: BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let Derivation { tables, settings, now } = derivation;
-    let (mut scope, owners) = RevenueScope::find(tx, derivation, &affected, activity_only).await?;
+    let Derivation { tables, now, .. } = derivation;
+    let (mut scope, decisions) =
+        RevenueScope::decide_and_lock(tx, derivation, &affected, activity_only).await?;
+    let OwnerDecisions { reassigned, parked: undecided, matches, .. } = decisions;
     if tables == Tables::Live {
-        owners::record(tx, owners.matches, now).await?;
+        owners::record(tx, matches, now).await?;
     }
     let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
-    let to_value = scope.customers_to_value(&affected);
-    let AffectedRevenue { payments, thin_event_objects, parked, mut force_rewrite, recompute_from, .. } =
-        affected;
-    let RevenueScope { decided, members, payment_only, customers } = scope;
-    let OwnedCustomers { owners: users_of, with_unassigned_movements, recompute_times, has_leads } =
-        customers;
+    let valued = value(tx, &scope, &affected, &before, now).await?;
+    let history = write_rows(tx, derivation, &scope, &affected, reassigned, &valued).await?;
+    let RevenueScope { decided, complete, mut activity_only, .. } = scope;
+    park(tx, affected, decided, undecided, &valued.subscriptions, history, now).await?;
+    activity_only.retain(|user| !complete.contains(user));
+    Ok(activity_only)
+}
 
+/// What valuing the customers of a scope gives.
+struct Valued {
+    subscriptions: Vec<TieredSubscription>,
+    /// The customers' sums after the batch.
+    sums: SumsByCustomer,
+}
+
+/// Values the subscriptions of the customers in `scope`. Writes the customers' sums, which were `before`, and revises their
+/// ledgers.
+async fn value(
+    tx: &mut PgConnection,
+    scope: &RevenueScope,
+    affected: &AffectedRevenue,
+    before: &SumsByCustomer,
+    now: OffsetDateTime,
+) -> Result<Valued, sqlx::Error> {
+    let customers = scope.customers_to_value(affected);
+    let OwnedCustomers { owners, recompute_times, .. } = &scope.customers;
     let recompute_times = match recompute_times {
-        Some(times) => times,
-        None => valuation::load_recompute_times(tx, &to_value).await?,
+        Some(times) => Cow::Borrowed(times),
+        None => Cow::Owned(valuation::load_recompute_times(tx, &customers).await?),
     };
-    let recompute_from = versions::due(recompute_from, &recompute_times, &to_value, now);
+    let mut recompute_from = affected.recompute_from.clone();
+    versions::add_due(&mut recompute_from, &recompute_times, &customers, now);
     let Valuations { subscriptions, catalogue } =
-        valuation::value(tx, &to_value, &recompute_times, now).await?;
-    let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
-    let after = sums(&before, &payments, &tiered, &to_value);
-    customer_revenue::write(tx, &before, &after).await?;
-    ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
-    ledger::assign(tx, &owners.reassigned, &users_of, &with_unassigned_movements).await?;
+        valuation::value(tx, &customers, &recompute_times, now).await?;
+    let subscriptions = subscriptions::assign_tiers(tx, subscriptions).await?;
+    let sums = sums(before, &affected.payments, &subscriptions, &customers);
+    customer_revenue::write(tx, before, &sums).await?;
+    ledger::revise(tx, &recompute_from, catalogue, owners, now).await?;
+    Ok(Valued { subscriptions, sums })
+}
 
-    let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
-    force_rewrite.extend(owners.reassigned.into_iter().chain(with_new_row));
-    let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
-    let as_of = tables.as_of(tx, &members).await?;
+/// Writes the rows of the users in `scope`, and assigns the ledgers of `reassigned` customers. Returns what it found out
+/// about payments.
+async fn write_rows(
+    tx: &mut PgConnection,
+    Derivation { tables, settings, now }: Derivation<'_>,
+    scope: &RevenueScope,
+    affected: &AffectedRevenue,
+    reassigned: BTreeSet<String>,
+    valued: &Valued,
+) -> Result<payment_history::Written, sqlx::Error> {
+    let RevenueScope { complete, payment_only, customers, .. } = scope;
+    let OwnedCustomers { owners, with_unassigned_movements, has_leads, .. } = customers;
+    // The revised movements have their user already; this is for all others.
+    ledger::assign(tx, &reassigned, owners, with_unassigned_movements).await?;
+    // Subscriptions before the payments that reference them: those of a customer with a new row are written again.
+    let with_new_row = subscriptions::write(tx, &valued.subscriptions, owners, now).await?;
+    let mut force_rewrite = affected.force_rewrite.clone();
+    force_rewrite.extend(reassigned.into_iter().chain(with_new_row));
+    let history = payment_history::write(tx, &affected.payments, &force_rewrite, owners).await?;
+    let as_of = tables.as_of(tx, complete).await?;
     let inputs = MemberInputs {
-        members: &members,
-        payment_only: &payment_only,
-        owners: &users_of,
-        sums: &after,
-        subscriptions: &tiered,
+        complete,
+        payment_only,
+        owners,
+        sums: &valued.sums,
+        subscriptions: &valued.subscriptions,
         context: Context { settings, now, as_of: &as_of },
     };
     members::write(tx, &inputs).await?;
-    if tables == Tables::Live && has_leads {
-        leads::convert(tx, &members.union(&payment_only).copied().collect()).await?;
+    if tables == Tables::Live && *has_leads {
+        leads::convert(tx, &complete.union(payment_only).copied().collect()).await?;
     }
+    Ok(history)
+}
 
+/// Parks what is missing. `decided`: the customers whose owner was decided, of whom some are `undecided`.
+async fn park(
+    tx: &mut PgConnection,
+    affected: AffectedRevenue,
+    decided: BTreeSet<String>,
+    undecided: Vec<Parked>,
+    tiered: &[TieredSubscription],
+    history: payment_history::Written,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let AffectedRevenue { payments, thin_event_objects, parked: thin, .. } = affected;
     let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
     let checked = Checked {
         customers: decided,
@@ -255,14 +306,13 @@ async fn derive_revenue(
         payments: payments.exceeding_int4.into_iter().chain(history.exceeding_int4).collect(),
         thin_event_objects,
     };
-    let parked: Vec<Parked> = parked
+    let parked: Vec<Parked> = thin
         .into_iter()
-        .chain(owners.parked)
+        .chain(undecided)
         .chain(tiered.iter().flat_map(TieredSubscription::parked))
         .chain(history.too_large)
         .collect();
-    parked::replace(tx, &checked, &parked, now).await?;
-    Ok(members)
+    parked::replace(tx, &checked, &parked, now).await
 }
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
@@ -292,11 +342,11 @@ async fn lock_existing_users<const N: usize>(
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
 /// the customers in `to_value` replaced by that of the `tiered` subscriptions.
 fn sums(
-    before: &customer_revenue::SumsByCustomer,
+    before: &SumsByCustomer,
     payments: &ChangedPayments,
     tiered: &[TieredSubscription],
     to_value: &BTreeSet<String>,
-) -> customer_revenue::SumsByCustomer {
+) -> SumsByCustomer {
     let mut after = before.clone();
     for (_, sums) in after.iter_mut().filter(|((customer, _), _)| to_value.contains(customer)) {
         sums.mrr = 0;

@@ -1,4 +1,4 @@
-//! The owners of customers.
+//! The owners of customers: decides and writes them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,15 +10,15 @@ use crate::envelope::{Envelope, Source};
 use crate::project::Payload;
 use crate::project::identity::{self, Address, AddressRole, Claim, Match, Matching, Owner};
 use crate::project::internal::Internal;
-use crate::store::events::{self, DecodedEvent, EventRows};
+use crate::store::events::{self, DecodedEvent, EventBodies};
 use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::emails::{self, AddressReport};
 use crate::store::resolve::identity_claims;
 use crate::store::resolve::users::UserStates;
 
-/// The owners of the customers in a batch, before and after.
+/// What deciding the owners of some customers changed.
 #[derive(Debug, Default)]
-pub struct Owners {
+pub struct OwnerDecisions {
     /// Users who had one of the customers before.
     pub before: BTreeSet<Uuid>,
     /// Existing users that any evidence names: each gets rows, whoever wins, so that the order of events does
@@ -38,16 +38,16 @@ pub async fn decide_owners(
     customers: &BTreeSet<String>,
     matching: Matching,
     now: OffsetDateTime,
-) -> Result<Owners, sqlx::Error> {
-    let mut owners = Owners::default();
+) -> Result<OwnerDecisions, sqlx::Error> {
+    let mut decisions = OwnerDecisions::default();
     if customers.is_empty() {
-        return Ok(owners);
+        return Ok(decisions);
     }
     let all = IdentityEvidence::load(tx, customers).await?;
-    let deleted = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let deleted = delete_orphaned_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.allowed_by(matching);
     let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
-    owners.named = users.existing().collect();
+    decisions.named = users.existing().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&deleted) {
@@ -58,12 +58,12 @@ pub async fn decide_owners(
             |id| users.state(id),
             |email| users.users_with_confirmed_email(email),
         );
-        owners.matches.extend(new_match(customer, &owner, now));
-        owners.note(customer, before.get(customer).copied().flatten(), &owner);
+        decisions.matches.extend(new_match(customer, &owner, now));
+        decisions.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
     }
     write_owners(tx, &decided).await?;
-    Ok(owners)
+    Ok(decisions)
 }
 
 /// The evidence about some customers.
@@ -108,14 +108,15 @@ impl IdentityEvidence {
     }
 }
 
-impl Owners {
+impl OwnerDecisions {
     fn note(&mut self, customer: &str, before: Option<Uuid>, owner: &Owner) {
         let after = user_of(owner);
         self.before.extend(before);
         if before != after {
             self.reassigned.insert(customer.to_owned());
         }
-        // `recompute::DUE` reads ids and addresses from these texts: keep `email <user id>` and a trailing ` <address>`.
+        // These texts are a format, not only for people: `recompute::DUE` searches them for user ids, `email <user id>`
+        // and a trailing ` <address>`. Another wording here changes what it finds.
         let (reason, detail) = match owner {
             Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
             Owner::User { user_id, contradicted_by, .. } => {
@@ -179,14 +180,14 @@ pub async fn record(
     }
     let matches =
         envelopes.iter().zip(payloads).map(|(envelope, payload)| DecodedEvent { envelope, payload });
-    events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
+    events::mark_applied(tx, matches.collect(), EventBodies::Given, now).await?;
     emails::write(tx, reports).await?;
     Ok(())
 }
 
-/// Deletes those of the `unclaimed` customers that nothing refers to any more, and returns them: a guest payment turned
-/// out to belong to a customer. Otherwise the order of events would matter.
-async fn delete_unreferenced_customers(
+/// Deletes those of the `unclaimed` customers that have no fact or payment any more, and returns them: a guest payment
+/// turned out to belong to a customer. Otherwise the order of events would matter.
+async fn delete_orphaned_customers(
     tx: &mut PgConnection,
     unclaimed: impl Iterator<Item = &String>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
@@ -194,7 +195,7 @@ async fn delete_unreferenced_customers(
     if unclaimed.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let unreferenced: Vec<String> = sqlx::query_scalar(
+    let orphaned: Vec<String> = sqlx::query_scalar(
         "select u.id from unnest($1::text[]) as u (id)
          where not exists (select from payments p where p.customer_id = u.id)
            and not exists (select from stripe_facts f where f.customer_id = u.id)",
@@ -202,10 +203,10 @@ async fn delete_unreferenced_customers(
     .bind(unclaimed)
     .fetch_all(&mut *tx)
     .await?;
-    if !unreferenced.is_empty() {
-        sqlx::query("delete from customers where id = any($1)").bind(&unreferenced).execute(tx).await?;
+    if !orphaned.is_empty() {
+        sqlx::query("delete from customers where id = any($1)").bind(&orphaned).execute(tx).await?;
     }
-    Ok(unreferenced.into_iter().collect())
+    Ok(orphaned.into_iter().collect())
 }
 
 async fn stored_owners(

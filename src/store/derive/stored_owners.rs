@@ -1,4 +1,4 @@
-//! The owners of customers as stored: for customers that events were about without new evidence of whose they are.
+//! The stored owners of customers about whom no new evidence was reported: they are not decided again.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -61,7 +61,7 @@ impl StoredOwners {
     }
 
     /// The users who have a revenue row, by a customer whose owner need not be decided again.
-    pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
+    pub(in crate::store) fn users_with_revenue_row(&self) -> BTreeSet<Uuid> {
         let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.must_be_decided);
         decided.filter_map(|it| it.user_id).collect()
     }

@@ -22,11 +22,11 @@ use crate::store::resolve::payments::row_id;
 pub struct TieredSubscription {
     /// The subscription and its value.
     pub valuation: Valuation,
-    /// The status to show; none while no known one was reported.
+    /// The effective status; `None` if no known one was ever reported.
     pub status: Option<String>,
-    /// The price that decided the tier.
+    /// The price that decided the tier, else the first item's.
     pub price: Option<String>,
-    /// The tier; none while no price or product of it is named.
+    /// The tier; `None` if none is known.
     pub tier: Option<MembershipTier>,
 }
 
@@ -50,12 +50,16 @@ impl TieredSubscription {
         let is_known = subscription.has_known_status();
         let reasons = [
             (
-                self.tier.is_none() && !subscription.needs_stripe,
+                self.tier.is_none() && !subscription.is_unreported_import,
                 Reason::NoTier,
                 format!("no row of membership_tiers names {price} or its product"),
             ),
             (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
-            (subscription.needs_stripe || *customer_deleted, Reason::NeedsStripe, self.check_needed()),
+            (
+                subscription.is_unreported_import || *customer_deleted,
+                Reason::CheckWithStripe,
+                self.check_needed(),
+            ),
             (
                 subscription.items_truncated,
                 Reason::ItemsTruncated,
@@ -86,7 +90,7 @@ impl TieredSubscription {
 
     /// Why its state must be checked with Stripe.
     fn check_needed(&self) -> String {
-        if self.valuation.subscription.needs_stripe {
+        if self.valuation.subscription.is_unreported_import {
             return "no event has reported this subscription yet".to_owned();
         }
         let customer = &self.valuation.subscription.customer;
@@ -128,18 +132,40 @@ pub async fn write(
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let (preexisting, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
-        tiered.iter().partition(|tiered| tiered.valuation.subscription.needs_stripe);
-    let ownerless =
-        preexisting.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
-    let rowless =
-        reported.iter().filter(|tiered| CustomerSubscription::of(tiered, owners).is_none()).chain(ownerless);
-    delete_obsolete(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
-    let reported =
-        reported.into_iter().chain(preexisting_subscriptions::reassign(tx, preexisting, owners).await?);
-    let rows: Vec<CustomerSubscription<'_>> =
-        reported.filter_map(|tiered| CustomerSubscription::of(tiered, owners)).collect();
-    if rows.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &rows, now).await }
+    let (mut to_upsert, mut to_reassign, mut to_delete) = (Vec::new(), Vec::new(), Vec::new());
+    for tiered in tiered {
+        match RowAction::of(tiered, owners) {
+            RowAction::Upsert(row) => to_upsert.push(row),
+            RowAction::Reassign => to_reassign.push(tiered),
+            RowAction::Delete => to_delete.push(tiered.valuation.subscription.id.as_str()),
+        }
+    }
+    delete_obsolete(tx, to_delete).await?;
+    let without_row = preexisting_subscriptions::reassign(tx, to_reassign, owners).await?;
+    to_upsert.extend(without_row.into_iter().filter_map(|tiered| CustomerSubscription::of(tiered, owners)));
+    if to_upsert.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &to_upsert, now).await }
+}
+
+/// What happens to the row of a subscription.
+enum RowAction<'a> {
+    Upsert(CustomerSubscription<'a>),
+    /// A pre-existing row that no event has reported changes its user only.
+    Reassign,
+    Delete,
+}
+
+impl<'a> RowAction<'a> {
+    fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Self {
+        let subscription = &tiered.valuation.subscription;
+        let is_preexisting = subscription.is_unreported_import;
+        if is_preexisting && owners.contains_key(&subscription.customer) {
+            Self::Reassign
+        } else if is_preexisting {
+            Self::Delete
+        } else {
+            CustomerSubscription::of(tiered, owners).map_or(Self::Delete, Self::Upsert)
+        }
+    }
 }
 
 /// The input of one row.
@@ -164,6 +190,7 @@ impl<'a> CustomerSubscription<'a> {
     }
 }
 
+/// `found` is the stored type of an imported row of `customer_subscriptions` (`ImportedSubscription`).
 const WRITE: &str = "
     insert into customer_subscriptions as s
         (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
@@ -243,7 +270,7 @@ async fn upsert(
     Ok(written.into_iter().filter_map(|(customer, is_new)| is_new.then_some(customer)).collect())
 }
 
-/// Deletes the rows of reported subscriptions that have no user, tier or representable status any more.
+/// Deletes the rows of subscriptions that must not have one: without a user, or reported without a tier or known status.
 async fn delete_obsolete(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<(), sqlx::Error> {
     if subscriptions.is_empty() {
         return Ok(());

@@ -25,7 +25,7 @@ pub struct Valuation {
     pub overdue: Option<DueChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub customer_deleted: bool,
-    /// Whether something is parked about it.
+    /// Whether it is parked for any reason.
     pub is_parked: bool,
 }
 
@@ -58,7 +58,7 @@ pub async fn value(
             let is_parked = parked.contains(&subscription.id);
             let customer_deleted = deleted.contains(&subscription.customer) && !subscription.is_over();
             // Its items are not known: it has no value until Stripe reports it.
-            if subscription.needs_stripe {
+            if subscription.is_unreported_import {
                 let mrr = Mrr::default();
                 return Valuation { subscription, mrr, overdue: None, customer_deleted, is_parked };
             }
@@ -110,7 +110,7 @@ struct Inputs {
     reported_until: HashMap<String, i64>,
     /// Customers that are deleted.
     deleted: HashSet<String>,
-    /// Subscriptions about which something is parked.
+    /// Subscriptions that are parked for any reason.
     parked: HashSet<String>,
     catalogue: Catalogue,
 }
@@ -235,7 +235,7 @@ async fn store_recompute_times(
     let mut next = HashMap::<&str, i64>::new();
     for one in valuations {
         let overdue_from = match one.overdue {
-            None if !one.subscription.needs_stripe => {
+            None if !one.subscription.is_unreported_import => {
                 one.subscription.next_due_change().map(DueChange::overdue_from)
             }
             _ => None,

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use crate::envelope::Envelope;
 use crate::project::Payload;
 use crate::project::internal::Internal;
-use crate::project::stripe::{Admission, NotCounted};
+use crate::project::stripe::{NotCounted, OriginFilter};
 
 /// What identifies an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromRow)]
@@ -45,14 +45,14 @@ pub struct DecodedEvent<'a> {
 }
 
 impl DecodedEvent<'_> {
-    /// The object that the event is about, and the moment in that object's history.
-    fn subject(&self) -> (Option<&str>, OffsetDateTime) {
-        self.subject_in(&self.payload)
-    }
-
-    fn subject_in<'a>(&self, payload: &'a Payload) -> (Option<&'a str>, OffsetDateTime) {
+    /// What the columns `subject` and `occurred_at` store of an applied event: the object, and the moment in its
+    /// history (of a row its `updated_at`), which replaces the event's own.
+    fn subject_and_moment(&self) -> (Option<&str>, OffsetDateTime) {
+        let payload = match &self.payload {
+            Payload::NotCounted(event) => &event.payload,
+            payload => payload,
+        };
         match payload {
-            Payload::NotCounted(event) => self.subject_in(&event.payload),
             Payload::Stripe(report) => (Some(&report.subject), report.occurred_at),
             Payload::Row(report) => (Some(&report.subject), report.occurred_at),
             Payload::Sms(report) => (Some(&report.sid), report.at),
@@ -65,13 +65,13 @@ impl DecodedEvent<'_> {
     }
 }
 
-/// Whether the events of a batch have rows.
+/// Where the bodies of a batch's events are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventRows {
-    /// From the broker: most have none.
-    Missing,
-    /// Pending, with their rows locked by this transaction and their bodies stored.
-    Locked,
+pub enum EventBodies {
+    /// With the events, from the broker or internal: they are sent to Postgres. A row may still exist.
+    Given,
+    /// In pending rows, which this transaction has locked: they are not sent again.
+    Stored,
 }
 
 /// Marks `events` as applied and returns those that were not applied before, ordered by key. Each event is
@@ -79,15 +79,15 @@ pub enum EventRows {
 pub async fn mark_applied<'a>(
     tx: &mut PgConnection,
     mut events: Vec<DecodedEvent<'a>>,
-    rows: EventRows,
+    bodies: EventBodies,
     now: OffsetDateTime,
 ) -> Result<Vec<DecodedEvent<'a>>, sqlx::Error> {
     // All writers use the same order: two batches with the same events cannot deadlock.
     events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
     events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
-    let body = |event: &DecodedEvent<'a>| match rows {
-        EventRows::Missing => &event.envelope.body[..],
-        EventRows::Locked => &[],
+    let body = |event: &DecodedEvent<'a>| match bodies {
+        EventBodies::Given => &event.envelope.body[..],
+        EventBodies::Stored => &[],
     };
     let marked: Vec<(String, String)> = sqlx::query_as(
         "insert into ingest.events as e
@@ -106,8 +106,8 @@ pub async fn mark_applied<'a>(
     .bind(events.iter().map(|e| e.envelope.source.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|e| e.envelope.event_id.as_str()).collect::<Vec<_>>())
     .bind(events.iter().map(|e| e.envelope.event_type.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.subject().0).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.subject().1).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.subject_and_moment().0).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.subject_and_moment().1).collect::<Vec<_>>())
     .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
     .bind(events.iter().map(body).collect::<Vec<_>>())
     .bind(now)
@@ -161,7 +161,8 @@ struct SameSecondEvent {
 }
 
 /// The events of the given subjects at the given seconds. If there are too many: deletions first, since they
-/// are final, then those received last.
+/// are final, then those received last. Without pruned events that are not counted: they could never win, so they must
+/// not make a second undecidable.
 pub(super) async fn same_second_events(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
@@ -279,17 +280,18 @@ pub(super) async fn without_object(
     query.build_query_as().fetch_all(tx).await
 }
 
-/// The codes in `not_counted` of events that `admission` admits now.
-pub(super) async fn now_admitted(
+/// The codes in `not_counted` of events that `origin_filter` allows now.
+pub(super) async fn codes_allowed_now(
     tx: &mut PgConnection,
-    admission: &Admission,
+    origin_filter: &OriginFilter,
 ) -> Result<Vec<String>, sqlx::Error> {
     let codes: Vec<String> =
         sqlx::query_scalar("select distinct not_counted from ingest.events where not_counted is not null")
             .fetch_all(tx)
             .await?;
-    let is_admitted = |code: &String| NotCounted::of_code(code).is_some_and(|it| it.is_lifted_by(admission));
-    Ok(codes.into_iter().filter(is_admitted).collect())
+    let is_allowed =
+        |code: &String| NotCounted::of_code(code).is_some_and(|it| it.is_lifted_by(origin_filter));
+    Ok(codes.into_iter().filter(is_allowed).collect())
 }
 
 /// The applied events with these keys that have a body.

@@ -115,7 +115,7 @@ impl Store {
         );
         done.extend(crm::clean(&mut tx, person, &plan.crm).await?);
         let affected = AffectedRevenue {
-            customers_to_match: person.customers.clone(),
+            owners_to_decide: person.customers.clone(),
             users: person.user_id.into_iter().collect(),
             payments: payments::resolve(&mut tx, &changed).await?,
             force_rewrite: person.customers.clone(),

@@ -52,7 +52,7 @@ pub enum MigrateError {
     Migration(#[source] sqlx::migrate::MigrateError),
     /// Any other failure on the way.
     #[error(
-        "the database refused a statement of the migration; connect as the owner of the tables, then run `memberflow migrate` again"
+        "the database rejected a statement of the migration; connect as the owner of the tables, then run `memberflow migrate` again"
     )]
     Database(#[source] sqlx::Error),
 }

@@ -100,7 +100,7 @@ pub(super) async fn rederive(
 /// Everything about these customers, with their ledgers from the beginning.
 pub(super) fn whole_customers(customers: &[String]) -> Affected {
     let revenue = AffectedRevenue {
-        customers_to_match: customers.iter().cloned().collect(),
+        owners_to_decide: customers.iter().cloned().collect(),
         recompute_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
         ..AffectedRevenue::default()
     };

@@ -10,7 +10,7 @@ use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, rows, subset,
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::events::not_counted;
-use crate::store::tables::{Derived, TABLES, Tables};
+use crate::store::tables::{ComputedTable, TABLES, Tables};
 use crate::store::{StoreSettings, sms};
 
 /// A row that differs.
@@ -128,8 +128,8 @@ pub(super) async fn count(tx: &mut PgConnection) -> Result<Counts, sqlx::Error> 
 }
 
 /// The statement that notes how `table` differs from these `live_rows`, a query.
-fn statement(table: &Derived, live_rows: &str) -> String {
-    let Derived { name, key, columns, row_filter, ownership_filter, .. } = table;
+fn statement(table: &ComputedTable, live_rows: &str) -> String {
+    let ComputedTable { name, key, columns, row_filter, ownership_filter, .. } = table;
     let live = table.live();
     let each = |names: &[&str], one: &dyn Fn(&str) -> String, between: &str| {
         names.iter().map(|name| one(name)).collect::<Vec<_>>().join(between)

@@ -3,11 +3,12 @@
 //!
 //! A [`replay`] does the same for one [`subset`] of the rows at a time, with the events about that subset alone.
 //!
-//! A rebuild works on a connection of its own and in pages, without the projection's lock, while events keep
+//! A rebuild works on a connection of its own and in pages, without the derivation lock, while events keep
 //! coming. [`resolve`] makes the facts of all events and [`mod@derive`] everything else; [`catch_up`] applies
 //! what came meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
 //! transaction that fixes, a rebuild writes nothing but its own schema: it can end at any moment.
 
+mod batch;
 mod catch_up;
 mod compare;
 mod derive;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, compare, totals};
 use crate::store::audit::{self, Act};
 use crate::store::events::not_counted;
-use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
+use crate::store::tables::{ComputedTable, LEDGER, SHADOW, TABLES, Tables};
 use crate::store::{SmsSettings, StoreSettings, locks, sms};
 
 /// Fewer new events than this are left to resolve under the lock.
@@ -93,13 +93,13 @@ async fn write(
 }
 
 /// "The row `alias` differs, and `this`."
-fn differs(table: &Derived, alias: &str, this: &str) -> String {
+fn differs(table: &ComputedTable, alias: &str, this: &str) -> String {
     let key: Vec<_> = table.key.iter().map(|column| format!("'{column}', {alias}.{column}")).collect();
     format!("d.relation = '{}' and {this} and d.key = jsonb_build_object({})", table.live(), key.join(", "))
 }
 
 /// The key is read back into the table's own types, so that the row is found by its index.
-fn deletion(table: &Derived) -> String {
+fn deletion(table: &ComputedTable) -> String {
     let live = table.live();
     let same_row: Vec<_> = table.key.iter().map(|column| format!("l.{column} = k.{column}")).collect();
     format!(
@@ -111,7 +111,7 @@ fn deletion(table: &Derived) -> String {
 }
 
 /// Values may have to change places, and rows that are not ours may stand in their way.
-fn emptying(table: &Derived, column: &str) -> String {
+fn emptying(table: &ComputedTable, column: &str) -> String {
     let differs = differs(table, "s", "d.after is not null");
     let same_row: Vec<_> = table.key.iter().map(|column| format!("s.{column} = l.{column}")).collect();
     format!(
@@ -125,8 +125,8 @@ fn emptying(table: &Derived, column: &str) -> String {
     )
 }
 
-fn upsert(table: &Derived) -> String {
-    let Derived { name, key, columns, insert_columns, .. } = table;
+fn upsert(table: &ComputedTable) -> String {
+    let ComputedTable { name, key, columns, insert_columns, .. } = table;
     let all: Vec<_> = key.iter().chain(*columns).chain(*insert_columns).copied().collect();
     let selected: Vec<_> = all.iter().map(|column| format!("s.{column}")).collect();
     let new = |column: &str| match table.manual_flag(column) {

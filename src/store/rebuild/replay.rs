@@ -2,7 +2,7 @@
 //! with the live ones and repairs those.
 //!
 //! The selected events are replayed in subsets. Each is compared in one transaction that blocks nobody. If something
-//! differs, it is derived once more under the projection's lock and fixed in the same transaction. So a subset is only as
+//! differs, it is derived once more under the derivation lock and fixed in the same transaction. So a subset is only as
 //! large as consumers may wait for.
 //!
 //! The values of a subset also depend on its subscriptions' prices, coupons and discounts. They are resolved from their

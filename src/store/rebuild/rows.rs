@@ -1,15 +1,15 @@
 //! Which live rows are compared with those that were derived: all of a table, or those of a subset, found by index.
 
-use crate::store::tables::Derived;
+use crate::store::tables::ComputedTable;
 
 /// All rows of the table that are derived, as a query.
-pub(super) fn all(table: &Derived) -> String {
+pub(super) fn all(table: &ComputedTable) -> String {
     format!("select * from {} where {}", table.live(), table.row_filter)
 }
 
 /// Those of the subset: the counterparts of the rows that were derived, and what else belongs to the subset's ids.
-pub(super) fn of_subset(table: &Derived) -> String {
-    let Derived { name, key, row_filter, .. } = table;
+pub(super) fn of_subset(table: &ComputedTable) -> String {
+    let ComputedTable { name, key, row_filter, .. } = table;
     let live = table.live();
     let same_row: Vec<_> = key.iter().map(|column| format!("l.{column} = d.{column}")).collect();
     let counterparts = format!(
@@ -28,7 +28,7 @@ pub(super) fn of_subset(table: &Derived) -> String {
 }
 
 /// How a row `l` belongs to an id `s` of the subset, as far as there is an index.
-fn belonging(table: &Derived) -> &'static [&'static str] {
+fn belonging(table: &ComputedTable) -> &'static [&'static str] {
     match table.name {
         "stripe_facts" | "payments" => &["l.id = s.name", "l.customer_id = s.name"],
         "stripe_versions" => &["l.id = s.name"],

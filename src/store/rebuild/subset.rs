@@ -87,7 +87,7 @@ async fn follow_references(tx: &mut PgConnection, mut step: i32) -> Result<i32, 
 }
 
 /// The events about these ids that no reference leads to, and all ids in them: events without a subject (Stripe's are only
-/// those of types that an earlier version did not read), and events that were not counted and are admitted now, which have
+/// those of types that an earlier version did not read), and events that were not counted and are allowed now, which have
 /// no fact.
 async fn events_without_object(
     tx: &mut PgConnection,
@@ -95,7 +95,7 @@ async fn events_without_object(
     settings: &StoreSettings,
 ) -> Result<(Vec<EventKey>, BTreeSet<String>), sqlx::Error> {
     let (mut found, mut ids_in_them) = (Vec::new(), BTreeSet::new());
-    let codes = events::now_admitted(tx, &settings.decoding.admission).await?;
+    let codes = events::codes_allowed_now(tx, &settings.decoding.origin_filter).await?;
     for which in [WithoutObject::WithoutSubject, WithoutObject::NotCounted(&codes)] {
         let mut last = EventKey::default();
         loop {

@@ -37,7 +37,7 @@ pub async fn load(
     let customers: BTreeSet<&str> =
         without_amounts.map(|subscription| subscription.customer.as_str()).collect();
     last_lines(tx, &mut catalogue, customers).await?;
-    let customers = need_discount_amounts(subscriptions, discounts, &catalogue);
+    let customers = customers_needing_discount_amounts(subscriptions, discounts, &catalogue);
     discount_amounts(tx, &mut catalogue, customers).await?;
     Ok(catalogue)
 }
@@ -45,7 +45,7 @@ pub async fn load(
 /// The customers of those `subscriptions` for which only invoices show the amount of a discount: their own,
 /// or one of the customer-level `discounts`.
 #[must_use]
-pub fn need_discount_amounts<'a>(
+pub fn customers_needing_discount_amounts<'a>(
     subscriptions: &[&'a Subscription],
     discounts: &[&Discount],
     catalogue: &Catalogue,

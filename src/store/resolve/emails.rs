@@ -24,8 +24,8 @@ impl AddressReport {
     }
 
     /// The order of reports of one address; the earliest counts.
-    fn place(&self) -> (OffsetDateTime, i16, &str) {
-        (self.address.reported_at, self.address.place, &self.event_id)
+    fn sort_key(&self) -> (OffsetDateTime, i16, &str) {
+        (self.address.reported_at, self.address.order_in_second, &self.event_id)
     }
 }
 
@@ -50,7 +50,7 @@ pub async fn write(
     let mut earliest = BTreeMap::<(String, String), AddressReport>::new();
     for one in reports {
         let key = (one.key().0.to_owned(), one.key().1.to_owned());
-        if earliest.get(&key).is_none_or(|other| one.place() < other.place()) {
+        if earliest.get(&key).is_none_or(|other| one.sort_key() < other.sort_key()) {
             earliest.insert(key, one);
         }
     }
@@ -88,7 +88,7 @@ pub async fn write(
     .bind(all().map(|it| it.role.as_str()).collect::<Vec<_>>())
     .bind(all().map(|it| it.user_id).collect::<Vec<_>>())
     .bind(all().map(|it| it.reported_at).collect::<Vec<_>>())
-    .bind(all().map(|it| it.place).collect::<Vec<_>>())
+    .bind(all().map(|it| it.order_in_second).collect::<Vec<_>>())
     .bind(earliest.values().map(|report| report.event_id.as_str()).collect::<Vec<_>>())
     .bind(AddressRole::Checkout.as_str())
     .fetch_all(&mut *tx)
@@ -161,7 +161,7 @@ pub async fn load(
             role,
             user_id: address.user_id,
             reported_at: address.reported_at,
-            place: address.place,
+            order_in_second: address.place,
         });
     }
     Ok(addresses)

@@ -84,8 +84,8 @@ pub async fn write(
     Ok(evidence)
 }
 
-/// Arrays of arrays must be rectangular in Postgres, so the users of a claim are passed as one text. A new claim of
-/// the same strength for the customer's present user cannot change the owner.
+/// Arrays of arrays must be rectangular in Postgres, so the users of a claim are passed as one text. The third column
+/// (repeated): a new claim that names only the present owner, no stronger than what matched it, cannot change the owner.
 const WRITE: &str = "
     with reported as (
         select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],

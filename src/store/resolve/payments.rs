@@ -72,7 +72,7 @@ pub async fn resolve(
 ) -> Result<ChangedPayments, sqlx::Error> {
     let touched: BTreeSet<String> = changed
         .iter()
-        .filter(|(_, fact)| affects_payments_only(&fact.after))
+        .filter(|(_, fact)| belongs_to_payment(&fact.after))
         .map(|(id, _)| id.clone())
         .collect();
     if touched.is_empty() {
@@ -89,8 +89,9 @@ pub async fn resolve(
     Ok(changes)
 }
 
-/// Whether a change of `object` affects payments and no subscription's value.
-pub(in crate::store) const fn affects_payments_only(object: &StripeObject) -> bool {
+/// Whether `object` is part of a payment. A subscription is not valued again for it, except by an invoice's amounts
+/// (`versions::add_known_terms`).
+pub(in crate::store) const fn belongs_to_payment(object: &StripeObject) -> bool {
     matches!(
         object,
         StripeObject::Invoice(_)

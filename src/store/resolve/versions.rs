@@ -17,8 +17,11 @@ use crate::store::from_unix_seconds;
 /// By customer: the second from which its movements must be recomputed.
 pub type RecomputeFrom = BTreeMap<String, i64>;
 
-fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
-    since.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
+fn add(recompute_from: &mut RecomputeFrom, customer: &str, at: i64) {
+    recompute_from
+        .entry(customer.to_owned())
+        .and_modify(|earliest| *earliest = at.min(*earliest))
+        .or_insert(at);
 }
 
 /// The reported positions that have a winner already.
@@ -99,23 +102,23 @@ fn wants_lines(state: &StripeObject) -> bool {
 }
 
 /// From which second `revised` versions change their customers' ledgers.
-pub(in crate::store) fn recompute_from<'a>(
+pub(in crate::store) fn recompute_from_revised<'a>(
     revised: &[Revised],
     customer_of: impl Fn(&str) -> Option<&'a str>,
 ) -> RecomputeFrom {
-    let mut since = RecomputeFrom::new();
+    let mut recompute_from = RecomputeFrom::new();
     for version in revised {
         if let Some(customer) = customer_of(&version.id) {
-            add(&mut since, customer, version.since);
+            add(&mut recompute_from, customer, version.since);
         }
     }
-    since
+    recompute_from
 }
 
 /// Adds the customers that an object named before and names now, if they differ: it belongs to the latter with all of
 /// its history.
 pub(in crate::store) fn add_changed_customers(
-    since: &mut RecomputeFrom,
+    recompute_from: &mut RecomputeFrom,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) {
     for fact in changed.values() {
@@ -124,7 +127,7 @@ pub(in crate::store) fn add_changed_customers(
         };
         let customers = [before.customer_id(), fact.after.customer_id()];
         if customers[0] != customers[1] {
-            customers.into_iter().flatten().for_each(|customer| add(since, customer, BEGINNING));
+            customers.into_iter().flatten().for_each(|customer| add(recompute_from, customer, BEGINNING));
         }
     }
 }
@@ -133,11 +136,11 @@ pub(in crate::store) fn add_changed_customers(
 /// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount.
 pub(in crate::store) async fn add_known_terms(
     tx: &mut PgConnection,
-    since: &mut RecomputeFrom,
+    recompute_from: &mut RecomputeFrom,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) -> Result<(), sqlx::Error> {
     for customer in catalogue::dependents(tx, changed).await? {
-        add(since, &customer, BEGINNING);
+        add(recompute_from, &customer, BEGINNING);
     }
     let invoiced = invoiced(changed);
     if !invoiced.is_empty() {
@@ -150,11 +153,11 @@ pub(in crate::store) async fn add_known_terms(
         .fetch_all(&mut *tx)
         .await?;
         for customer in without_amounts {
-            add(since, &customer, invoiced[customer.as_str()]);
+            add(recompute_from, &customer, invoiced[customer.as_str()]);
         }
     }
     for (customer, at) in discounted_in_other_currencies(tx, changed).await? {
-        add(since, &customer, at);
+        add(recompute_from, &customer, at);
     }
     Ok(())
 }
@@ -163,7 +166,7 @@ pub(in crate::store) async fn add_known_terms(
 /// is the cause of the movement: so the ledger is recomputed even if the lines stayed the same.
 fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
     let created_with_lines = |state: &StripeObject| match state {
-        StripeObject::Invoice(it) if !it.last_lines.is_empty() => Some(it.created),
+        StripeObject::Invoice(it) if !it.recurring_lines.is_empty() => Some(it.created),
         _ => None,
     };
     let mut earliest = BTreeMap::<&str, i64>::new();
@@ -224,19 +227,19 @@ async fn discounted_in_other_currencies(
     .await
 }
 
-/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `recompute_times`.
-pub(in crate::store) fn due(
-    mut since: RecomputeFrom,
+/// Adds those of `customers` whose value the clock has changed by now, according to their `recompute_times`. A ledger is
+/// recomputed from that time at the latest.
+pub(in crate::store) fn add_due(
+    recompute_from: &mut RecomputeFrom,
     recompute_times: &HashMap<String, OffsetDateTime>,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
-) -> RecomputeFrom {
+) {
     for (customer, at) in recompute_times.iter().filter(|(customer, _)| customers.contains(*customer)) {
-        if *at <= now || since.contains_key(customer) {
-            add(&mut since, customer, at.unix_timestamp());
+        if *at <= now || recompute_from.contains_key(customer) {
+            add(recompute_from, customer, at.unix_timestamp());
         }
     }
-    since
 }
 
 #[derive(FromRow)]
@@ -261,13 +264,13 @@ impl From<LoadedVersion> for Version {
 /// Loads the history of each customer, and the catalogue it depends on, of which some is `loaded`.
 pub async fn load(
     tx: &mut PgConnection,
-    since: &RecomputeFrom,
+    recompute_from: &RecomputeFrom,
     loaded: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
     let mut need_invoices = BTreeSet::new();
-    // For each object: the final version before `since`, else the last one with a known status, and all later
-    // ones.
+    // For each object: the final version before the customer's second, else the last one with a known status, and
+    // all later ones.
     let versions: Vec<LoadedVersion> = sqlx::query_as(
         "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
@@ -289,8 +292,8 @@ pub async fn load(
              select * from stripe_versions v where v.id = f.id and v.occurred_at >= base.first offset 0
          ) v",
     )
-    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(since.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
+    .bind(recompute_from.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(recompute_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .bind(KNOWN_STATUSES.as_slice())
     .fetch_all(&mut *tx)
     .await?;
@@ -305,7 +308,7 @@ pub async fn load(
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
     let catalogue = catalogue::load(tx, loaded, &subscriptions, &discounts).await?;
-    let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
+    let discounted = catalogue::customers_needing_discount_amounts(&subscriptions, &discounts, &catalogue);
     need_invoices.extend(discounted.into_iter().map(ToOwned::to_owned));
     add_invoices(tx, &mut histories, &need_invoices).await?;
     Ok((histories, catalogue))

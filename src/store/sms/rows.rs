@@ -106,9 +106,9 @@ async fn assign_numbers(
 /// Matches unmatched numbers again, those checked longest ago first; returns how many were matched. Earlier
 /// consent by text then applies.
 pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreError> {
-    let (pool, now) = store.pool_and_now();
+    let now = store.now();
     let settings = &store.settings().sms;
-    let mut tx = database::begin(pool).await?;
+    let mut tx = database::begin(store.pool()).await?;
     let numbers: Vec<String> = sqlx::query_scalar(
         "select number from ingest.unmatched_numbers where checked_at <= $1 order by checked_at limit $2",
     )

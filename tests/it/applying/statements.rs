@@ -1,4 +1,4 @@
-//! The number of statements: each is a round trip, most of them under the projection lock.
+//! The number of statements: each is a round trip, most of them under the derivation lock.
 
 use std::sync::{Arc, Mutex};
 

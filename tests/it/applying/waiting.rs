@@ -1,4 +1,4 @@
-//! A batch that waits for the projection lock.
+//! A batch that waits for the derivation lock.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use super::deletions::until_waiting;
 use crate::support::app::{NOW, TestApp, row};
 
 /// "memberflo" in ASCII.
-const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
+const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 #[tokio::test]
 async fn batch_that_waited_derives_the_moment_it_got_the_lock() {
@@ -24,7 +24,7 @@ async fn batch_that_waited_derives_the_moment_it_got_the_lock() {
     let store = Store::new(app.database.pool.clone(), clock.clone(), settings);
     let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
     sqlx::query("select pg_advisory_xact_lock($1)")
-        .bind(PROJECTION_LOCK)
+        .bind(DERIVATION_LOCK)
         .execute(&mut *holder)
         .await
         .unwrap();

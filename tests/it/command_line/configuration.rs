@@ -106,7 +106,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     given.flags.database_url = Some(URL.into());
     let config = read(&given).unwrap();
     assert_eq!(config.active_days, Config::new("").active_days);
-    assert_eq!(config.admission().mode, StripeMode::Live);
+    assert_eq!(config.origin_filter().mode, StripeMode::Live);
     assert_eq!((config.max_requests, config.batch_max_events, config.bind.port()), (1, 2, 3));
     assert_eq!(config.database_url.expose_secret(), URL);
 }

@@ -220,12 +220,12 @@ async fn too_large_payment_is_parked_and_counted() {
 }
 
 #[tokio::test]
-async fn refusal_differs_from_database_outage() {
+async fn rejected_statement_differs_from_database_outage() {
     let app = TestApp::begin().await;
     app.execute("alter table ingest.stripe_facts add constraint no_such check (id <> 'cus_poison')").await;
     let poison = stripe("evt_1", "customer.created", 0, customer("cus_poison", "ada@example.com"));
-    let refused = app.store.apply(std::slice::from_ref(&poison)).await;
-    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    let rejected = app.store.apply(std::slice::from_ref(&poison)).await;
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
     assert_eq!(app.rows("select 1 from ingest.inbox").await.len(), 0, "nothing of the batch is written");
 
     let away = TestApp::on(TestDatabase::empty().await);

@@ -2,7 +2,7 @@
 //! others. None of them count here.
 
 use memberflow::envelope::{Envelope, Source, parse};
-use memberflow::project::stripe::{Admission, StripeMode};
+use memberflow::project::stripe::{OriginFilter, StripeMode};
 use serde_json::{Value, json};
 
 use super::state::{Emitted, NOW, Simulation, bytes, moment};
@@ -42,7 +42,7 @@ impl Simulation {
 
 /// Whether this happened in the simulation's own account and mode.
 pub fn happened_here(envelope: &Envelope) -> bool {
-    let here = Admission { mode: StripeMode::Test, account: None };
+    let here = OriginFilter { mode: StripeMode::Test, account: None };
     let origin = || parse::stripe_with_origin(envelope.body.clone(), envelope.received_at).unwrap().1;
     envelope.source != Source::Stripe || here.check(&origin()).is_ok()
 }

@@ -12,7 +12,7 @@ fn earliest_address_of_a_confirmed_user_matches() {
     assert_eq!(by_addresses(&[late.clone(), none.clone(), early.clone()]), Some(PRESENT_B));
     let same_second = Address { reported_at: early.reported_at, ..late.clone() };
     assert_eq!(by_addresses(&[early.clone(), same_second.clone()]), Some(PRESENT_A), "the address decides");
-    let was_there = Address { place: 1, ..early };
+    let was_there = Address { order_in_second: 1, ..early };
     assert_eq!(by_addresses(&[was_there, same_second]), Some(PRESENT_B), "it was there before");
     let both = [given("two@x.org", 1), late];
     assert_eq!(decided(&[], &both), Owner::Ambiguous { email: "two@x.org".to_owned() });

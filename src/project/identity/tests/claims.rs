@@ -12,10 +12,10 @@ fn reported(object: &StripeObject) -> Vec<(String, Strength, Vec<String>)> {
     claims(object).into_iter().map(|it| (it.customer, it.strength, it.claimed_users)).collect()
 }
 
-/// Customer, role, address, place.
+/// Customer, role, address, order within the second.
 fn gives(object: &StripeObject, change_kind: ChangeKind) -> Vec<(String, AddressRole, String, i16)> {
     let given = addresses(object, OffsetDateTime::UNIX_EPOCH, change_kind).into_iter();
-    given.map(|it| (it.customer, it.role, it.email, it.place)).collect()
+    given.map(|it| (it.customer, it.role, it.email, it.order_in_second)).collect()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn customer_names_a_user_and_its_addresses() {
     let object = StripeObject::Customer(customer);
     assert_eq!(reported(&object), [("cus_1".to_owned(), Strength::Metadata, texts(&["u1", "u2"]))]);
     assert!(claims(&object).iter().all(|claim| claim.object_created == 7 && claim.object_id == "cus_1"));
-    let given = |email: &str, place| ("cus_1".to_owned(), AddressRole::Given, email.to_owned(), place);
+    let given = |email: &str, order| ("cus_1".to_owned(), AddressRole::Given, email.to_owned(), order);
     assert_eq!(gives(&object, ChangeKind::Updated), [given("old@x.org", 1), given("ada@x.org", 2)]);
     assert_eq!(gives(&object, ChangeKind::Created), [given("old@x.org", 1), given("ada@x.org", 0)]);
 }

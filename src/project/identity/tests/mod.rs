@@ -53,7 +53,7 @@ fn given(email: &str, second: i64) -> Address {
         role: AddressRole::Given,
         user_id: None,
         reported_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
-        place: 2,
+        order_in_second: 2,
     }
 }
 

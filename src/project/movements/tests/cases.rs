@@ -249,7 +249,7 @@ fn without_price_invoices_count_from_creation() {
             StripeObject::Invoice(Invoice {
                 id,
                 subscription,
-                last_lines: vec![lines],
+                recurring_lines: vec![lines],
                 ..Invoice::default()
             }),
         )

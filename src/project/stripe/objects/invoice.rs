@@ -37,7 +37,8 @@ pub struct Invoice {
     pub number: Option<String>,
     /// The amount of each subscription item in its latest period, without prorations: for prices with unknown
     /// tiers. Empty if the invoice has only prorations and one-off lines.
-    pub last_lines: Vec<InvoiceLine>,
+    #[serde(rename = "last_lines")]
+    pub recurring_lines: Vec<InvoiceLine>,
     /// What each discount took off it, by the discount's id; empty if it has only prorations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub discount_amounts: BTreeMap<String, i64>,
@@ -108,8 +109,8 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         charge: id(&value["charge"]),
         succeeded: status == "paid" && !paid_out_of_band,
     };
-    let last_lines = recurring_lines(list(&value["lines"]));
-    let has_only_prorations = last_lines.is_empty() && !list(&value["lines"]).is_empty();
+    let recurring_lines = recurring_lines(list(&value["lines"]));
+    let has_only_prorations = recurring_lines.is_empty() && !list(&value["lines"]).is_empty();
     // Until 2018 there was only `paid`, which meant the whole amount due.
     let amount_paid = amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 });
     let attempt_count = value["attempt_count"].as_i64().unwrap_or_default().max(0);
@@ -133,7 +134,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
         discount_amounts: if has_only_prorations { BTreeMap::new() } else { discount_amounts(value) },
-        last_lines,
+        recurring_lines,
         status,
     })
 }
@@ -142,11 +143,14 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
 fn status(value: &Value) -> String {
     let known = text(&value["status"]);
     known.unwrap_or_else(|| {
-        let inferred = match () {
-            () if boolean(&value["paid"]) => "paid",
-            () if boolean(&value["forgiven"]) => "uncollectible",
-            () if boolean(&value["attempted"]) || boolean(&value["closed"]) => "open",
-            () => "draft",
+        let inferred = if boolean(&value["paid"]) {
+            "paid"
+        } else if boolean(&value["forgiven"]) {
+            "uncollectible"
+        } else if boolean(&value["attempted"]) || boolean(&value["closed"]) {
+            "open"
+        } else {
+            "draft"
         };
         inferred.to_owned()
     })

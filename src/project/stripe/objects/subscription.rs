@@ -25,7 +25,8 @@ pub struct Subscription {
     /// If `status` is unknown: the last known one before it.
     pub known_status: Option<String>,
     /// Imported from the database, and no event has reported it yet: its items are unknown.
-    pub needs_stripe: bool,
+    #[serde(rename = "needs_stripe")]
+    pub is_unreported_import: bool,
     pub currency: Option<String>,
     pub start_date: Option<i64>,
     pub ended_at: Option<i64>,
@@ -92,7 +93,7 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         created,
         status: text(&value["status"]).unwrap_or_default(),
         known_status: None,
-        needs_stripe: false,
+        is_unreported_import: false,
         currency: currency(&value["currency"]).or_else(|| currency(&value["plan"]["currency"])),
         // Until 2019 a subscription's `start` was its last change; `created` is its start.
         start_date: time(&value["start_date"]).or(Some(created).filter(|created| *created > 0)),

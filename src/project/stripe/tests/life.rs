@@ -139,7 +139,7 @@ fn item_lines_add_up_within_latest_period() {
     let one_off = json!({"amount": 9999, "parent": {"type": "invoice_item_details"}, "type": "invoiceitem"});
     lines.extend([second_tier, last_period, one_off]);
     let amounts: Vec<i64> =
-        only!(Invoice, report(event).state).last_lines.iter().map(|line| line.amount).collect();
+        only!(Invoice, report(event).state).recurring_lines.iter().map(|line| line.amount).collect();
     assert_eq!(amounts, [5800 + 650]);
 }
 

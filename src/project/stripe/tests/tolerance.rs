@@ -51,7 +51,7 @@ fn ids_may_be_expanded_objects_anywhere() {
     let invoice = only!(Invoice, report(invoice).state);
     assert_eq!(invoice.customer.as_deref(), Some("cus_9"));
     assert_eq!(invoice.subscription.as_deref(), Some("sub_9"));
-    assert_eq!(invoice.last_lines[0].price.as_deref(), Some("price_9"));
+    assert_eq!(invoice.recurring_lines[0].price.as_deref(), Some("price_9"));
 
     let mut subscription = event("2025/subscription");
     let object = &mut subscription["data"]["object"];

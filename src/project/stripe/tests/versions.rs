@@ -151,7 +151,7 @@ fn invoice_is_equal_in_every_version() {
         paid_at: Some(START + 3600),
         billing_reason: Some("subscription_cycle".to_owned()),
         number: Some("ABCD1234-0007".to_owned()),
-        last_lines: vec![InvoiceLine {
+        recurring_lines: vec![InvoiceLine {
             price: Some(PRICE.to_owned()),
             subscription_item: Some("si_ThqzS2a9".to_owned()),
             amount: 5800,

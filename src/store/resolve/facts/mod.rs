@@ -98,25 +98,28 @@ pub async fn resolve_stripe(
     let stripe::StoredFacts { facts: stored, parked_as_thin } =
         stripe::load(tx, &subjects(&reported)).await?;
     let decided_positions = versions::decided_positions(tx, &reported).await?;
-    let sticky = stripe::sticky(&reported);
+    let sticky_by_id = stripe::sticky_by_id(&reported);
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
-    let mut winners = decide_winners(tx, reported, &stored, &decided_positions, settings, of_stripe).await?;
-    let identity_claims = take_identity_claims(&mut winners);
-    let revised = versions::write(tx, &winners).await?;
-    let mut winners = add_imported(latest(winners, &stored), imported, &stored);
-    stripe::inherit_statuses(tx, &mut winners).await?;
-    let extended = stripe::merge_sticky(&mut winners, sticky, &stored);
-    stripe::write(tx, &winners, links).await?;
+    let mut position_winners =
+        decide_winners(tx, reported, &stored, &decided_positions, settings, of_stripe).await?;
+    // Claims and versions are of every position, so they come before the latest of each object are chosen.
+    let identity_claims = take_identity_claims(&mut position_winners);
+    let revised = versions::write(tx, &position_winners).await?;
+    let mut fact_winners = add_imported(latest(position_winners, &stored), imported, &stored);
+    // Read from the versions, which are written by now.
+    stripe::inherit_statuses(tx, &mut fact_winners).await?;
+    let extended = stripe::merge_sticky(&mut fact_winners, sticky_by_id, &stored);
+    stripe::write(tx, &fact_winners, links).await?;
     stripe::write_extended(tx, &extended).await?;
     let customer_of = |id: &str| {
         let present =
-            winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
+            fact_winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
         present.or(stored.get(id).map(|stored| &stored.state))?.customer_id()
     };
-    let mut recompute_from = versions::recompute_from(&revised, customer_of);
-    let mut changed = changes(winners, stored);
+    let mut recompute_from = versions::recompute_from_revised(&revised, customer_of);
+    let mut changed = changes(fact_winners, stored);
     changed.extend(extended);
     versions::add_changed_customers(&mut recompute_from, &changed);
     let mut resolved_thin = parked_as_thin;

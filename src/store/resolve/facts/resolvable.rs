@@ -12,8 +12,8 @@ pub(in crate::store) trait Resolvable {
     fn has_history(&self) -> bool {
         false
     }
-    /// Whether earlier states still matter.
-    fn needs_earlier(&self) -> bool {
+    /// Whether an earlier state still matters, because this one does not say everything.
+    fn needs_earlier_state(&self) -> bool {
         false
     }
     /// Its identity claims, if its history is kept.
@@ -35,13 +35,13 @@ impl Resolvable for StripeObject {
 
     fn has_history(&self) -> bool {
         match self {
-            Self::Subscription(it) => !it.needs_stripe,
+            Self::Subscription(it) => !it.is_unreported_import,
             Self::Customer(_) | Self::Discount(_) => true,
             _ => false,
         }
     }
 
-    fn needs_earlier(&self) -> bool {
+    fn needs_earlier_state(&self) -> bool {
         matches!(self, Self::Subscription(it) if !it.has_known_status())
     }
 

@@ -116,39 +116,43 @@ pub(in crate::store) async fn write_extended(
     Ok(())
 }
 
-/// The sticky fields of each object in the reports, whether or not they become its fact.
-pub(in crate::store) fn sticky(reported: &[Reported<StripeObject>]) -> BTreeMap<String, StripeObject> {
-    let mut sticky = BTreeMap::<String, StripeObject>::new();
+/// By object: the sticky fields of its reports, whether or not they become its fact.
+pub(in crate::store) fn sticky_by_id(reported: &[Reported<StripeObject>]) -> BTreeMap<String, StripeObject> {
+    let mut sticky_by_id = BTreeMap::<String, StripeObject>::new();
     for one in reported.iter().filter(|one| one.report.state.has_sticky_fields()) {
         let state = &one.report.state;
-        sticky
+        sticky_by_id
             .entry(one.report.subject.clone())
             .and_modify(|it| it.merge_sticky(state))
             .or_insert(state.clone());
     }
-    sticky
+    sticky_by_id
 }
 
 /// Merges the sticky fields into the winners. Returns the facts that stay but gained some.
 pub(in crate::store) fn merge_sticky(
     winners: &mut [Winner<StripeObject>],
-    mut sticky: BTreeMap<String, StripeObject>,
+    mut sticky_by_id: BTreeMap<String, StripeObject>,
     stored: &HashMap<String, Stored<StripeObject>>,
 ) -> BTreeMap<String, Changed<StripeObject>> {
     for Winner { reported, .. } in winners {
         let subject = &reported.report.subject;
-        let earlier = stored.get(subject).map(|fact| &fact.state);
-        for sticky in earlier.into_iter().chain(&sticky.remove(subject)) {
-            reported.report.state.merge_sticky(sticky);
+        let now_reported = sticky_by_id.remove(subject);
+        if let Some(fact) = stored.get(subject) {
+            reported.report.state.merge_sticky(&fact.state);
+        }
+        if let Some(now_reported) = &now_reported {
+            reported.report.state.merge_sticky(now_reported);
         }
     }
-    let stay = sticky.into_iter().filter_map(|(subject, sticky)| {
+    // What is left is of objects whose fact stays.
+    let extended = sticky_by_id.into_iter().filter_map(|(subject, now_reported)| {
         let before = stored.get(&subject)?.state.clone();
         let mut after = before.clone();
-        after.merge_sticky(&sticky);
+        after.merge_sticky(&now_reported);
         (after != before).then_some((subject, Changed { before: Some(before), after }))
     });
-    stay.collect()
+    extended.collect()
 }
 
 /// Subscriptions in an unknown status keep the last known one: an event's, else that of the pre-existing row.

@@ -115,7 +115,7 @@ impl<T: Resolvable> BatchPositions<T> {
 fn inherits_from<T: Resolvable>(fact: &Stored<T>, position: HistoryPosition) -> bool {
     // A final state is the last of its second, also for claims.
     let is_same_second = fact.state.has_history() && fact.position.occurred_at == position.occurred_at;
-    fact.position > position && (fact.state.needs_earlier() || is_same_second)
+    fact.position > position && (fact.state.needs_earlier_state() || is_same_second)
 }
 
 /// The stored reports of some objects at some seconds.
@@ -160,8 +160,8 @@ fn winner_among<T: Resolvable>(reports: Vec<Reported<T>>) -> Option<Winner<T>> {
     let winner = order::last_report(&candidates)?;
     let identity_claims = last_identity_claims(&reports);
     let mut reported = reports.swap_remove(winner.index);
-    if reported.report.state.needs_earlier() {
-        reports.retain(|one| !one.report.state.needs_earlier());
+    if reported.report.state.needs_earlier_state() {
+        reports.retain(|one| !one.report.state.needs_earlier_state());
         reported.report.state.inherit(winner_among(reports).map(|known| known.reported.report.state));
     }
     Some(Winner { reported, tied: winner.tied, identity_claims })

@@ -165,7 +165,7 @@ impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
         let stored = self.store.stored_objects(&ids).await?;
         let objects: Vec<&Value> = read.iter().map(|(object, _)| object).collect();
         let forgotten = Forgotten::among(self.store, &objects).await?;
-        let account = self.store.settings().decoding.admission.account.clone();
+        let account = self.store.settings().decoding.origin_filter.account.clone();
         let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();

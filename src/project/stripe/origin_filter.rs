@@ -1,5 +1,5 @@
-//! Which of Stripe's events are counted: those of the configured mode and account. The others are stored and change
-//! nothing.
+//! Which of Stripe's events change the tables: those of the configured mode and account. The others are only stored:
+//! they are not counted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,9 +50,9 @@ impl FromStr for StripeMode {
     }
 }
 
-/// The settings that decide which events are counted.
+/// The mode and account whose events change the tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admission {
+pub struct OriginFilter {
     /// The mode.
     pub mode: StripeMode,
     /// The account whose events are counted. `None`: events without an account, which belong to the account of the
@@ -60,7 +60,7 @@ pub struct Admission {
     pub account: Option<String>,
 }
 
-impl Admission {
+impl OriginFilter {
     /// Whether events from `origin` are counted.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Admission {
     }
 }
 
-/// Why an event is not counted.
+/// Why an event is not counted: it is only stored, and changes no table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCounted {
     /// It is of test mode or a sandbox.
@@ -124,14 +124,14 @@ impl NotCounted {
         plain.into_iter().find(|reason| reason.kind() == code).or(account)
     }
 
-    /// Whether events of this reason would be counted under `admission`.
+    /// Whether events of this reason would be counted under `origin_filter`.
     #[must_use]
-    pub fn is_lifted_by(&self, admission: &Admission) -> bool {
+    pub fn is_lifted_by(&self, origin_filter: &OriginFilter) -> bool {
         match self {
-            Self::TestMode => admission.mode != StripeMode::Live,
-            Self::LiveMode => admission.mode != StripeMode::Test,
-            Self::OtherAccount(account) => admission.account.as_ref() == Some(account),
-            Self::NoAccount => admission.account.is_none(),
+            Self::TestMode => origin_filter.mode != StripeMode::Live,
+            Self::LiveMode => origin_filter.mode != StripeMode::Test,
+            Self::OtherAccount(account) => origin_filter.account.as_ref() == Some(account),
+            Self::NoAccount => origin_filter.account.is_none(),
             // Not about Stripe.
             Self::OtherTwilioAccount(_) => false,
         }
@@ -171,8 +171,8 @@ mod tests {
         Origin { livemode, account: account.map(ToOwned::to_owned) }
     }
 
-    fn admission(mode: StripeMode, account: Option<&str>) -> Admission {
-        Admission { mode, account: account.map(ToOwned::to_owned) }
+    fn origin_filter(mode: StripeMode, account: Option<&str>) -> OriginFilter {
+        OriginFilter { mode, account: account.map(ToOwned::to_owned) }
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
             (Live, Some("acct_1"), Some(true), Some("acct_2"), other()),
             (Any, Some("acct_1"), Some(true), None, Err("no_account".to_owned())),
         ] {
-            let checked = admission(mode, wanted).check(&origin(livemode, account));
+            let checked = origin_filter(mode, wanted).check(&origin(livemode, account));
             let code = checked.map_err(|reason| reason.code());
             assert_eq!(code, expected, "{mode:?} {wanted:?} {livemode:?} {account:?}");
         }
@@ -208,10 +208,10 @@ mod tests {
             (NotCounted::NoAccount, StripeMode::Live, None),
         ] {
             assert_eq!(NotCounted::of_code(&reason.code()), Some(reason.clone()));
-            assert!(reason.is_lifted_by(&admission(mode, account)), "{reason}");
+            assert!(reason.is_lifted_by(&origin_filter(mode, account)), "{reason}");
             assert!(reason.setting().contains("MEMBERFLOW_STRIPE_"), "{reason}");
         }
-        assert!(!NotCounted::TestMode.is_lifted_by(&Admission::default()));
+        assert!(!NotCounted::TestMode.is_lifted_by(&OriginFilter::default()));
         assert_eq!(NotCounted::of_code("whatever"), None);
     }
 }
