@@ -13,6 +13,10 @@ pub async fn convert(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<()
         return Ok(());
     }
     let users: Vec<Uuid> = users.iter().copied().collect();
-    sqlx::query("select ingest.convert_leads($1)").bind(users).execute(tx).await?;
+    // For the members of a page the function takes long, also where there is no lead at all.
+    sqlx::query("select ingest.convert_leads($1) where exists (select from public.leads)")
+        .bind(users)
+        .execute(tx)
+        .await?;
     Ok(())
 }
