@@ -23,7 +23,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::customer_revenue::SumsByCustomer;
-use self::members::{ActivityOnly, Context, MemberInputs};
+use self::members::activity::{self, ActivityOnly};
+use self::members::{Context, MemberInputs};
 use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
 use self::subscriptions::TieredSubscription;
@@ -76,8 +77,8 @@ async fn derive_activity(
     let as_of = tables.as_of(tx, users).await?;
     let context = Context { settings, now, as_of: &as_of };
     let ActivityOnly { members, to_derive_completely } =
-        members::load_activity_only(tx, users, &context).await?;
-    members::write_activity(tx, &members, &context).await?;
+        activity::load_activity_only(tx, users, &context).await?;
+    activity::write(tx, &members, &context).await?;
     if to_derive_completely.is_empty() {
         return Ok(());
     }
