@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::log_limit::LogLimit;
-use super::problem::Problem;
 use crate::envelope::Source;
+use crate::http::log_limit::LogLimit;
+use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 
 /// The log of one source. The metrics include what is suppressed here.
 #[derive(Default)]
-pub(crate) struct DeliveryLog {
+pub(super) struct DeliveryLog {
     deliveries: LogLimit,
     /// Of its own: a flood of bad deliveries must not hide why good ones fail.
     failures: LogLimit,
