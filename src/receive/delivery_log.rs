@@ -37,10 +37,10 @@ impl DeliveryLog {
         }
     }
 
-    /// Logs an event that became durable after its sender was answered 503, within the limit.
+    /// Logs an event that became durable only after its sender's deadline, within the limit.
     pub fn log_durable_late(&self, source: Source, event_id: &str) {
         if admits(&self.failures, source) {
-            tracing::warn!(%source, event_id, "event stored after its delivery was answered 503");
+            tracing::warn!(%source, event_id, "event stored late, its delivery may have been answered 503");
         }
     }
 
