@@ -89,8 +89,9 @@ impl Topology {
             let pattern = queue.as_str().replace('.', "[.]");
             let fix = format!(
                 "set a policy: rabbitmqctl set_policy -p VHOST --apply-to queues {queue} '^{pattern}$' \
-                 '{{\"delivery-limit\": {DEAD_DELIVERY_LIMIT}}}'; or, if it is empty and all processes run this version, \
-                 delete it (rabbitmqctl delete_queue -p VHOST {queue}), and it will be declared again with a limit"
+                 '{{\"delivery-limit\": {DEAD_DELIVERY_LIMIT}}}'; or, if it is empty, all processes run this version \
+                 and you will not roll back, delete it (rabbitmqctl delete_queue -p VHOST {queue}), and it will be declared \
+                 again with a limit"
             );
             tracing::warn!(%queue, fix, "dead-letter queue has no delivery limit: unless a policy sets one, RabbitMQ 4 drops a dead letter after 20 failed deliveries");
         });
