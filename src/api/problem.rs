@@ -187,7 +187,7 @@ pub fn no_member(user_id: impl std::fmt::Display) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "member-not-found", "No such member", detail)
 }
 
-/// The database did not answer, or refused; the caller learns no more than that.
+/// The database did not answer, or rejected a statement; the caller learns no more than that.
 pub fn database(error: &sqlx::Error) -> Problem {
     if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
         tracing::warn!(%error, "the database is out of reach");
@@ -199,6 +199,6 @@ pub fn database(error: &sqlx::Error) -> Problem {
             detail,
         );
     }
-    tracing::error!(%error, "the database refused a query");
+    tracing::error!(%error, "the database rejected a query");
     Problem::internal()
 }

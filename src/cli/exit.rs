@@ -86,7 +86,7 @@ fn missing(sqlstate: Option<&str>) -> Option<&'static str> {
 fn advice(error: &sqlx::Error) -> Option<&'static str> {
     match error {
         sqlx::Error::Database(_) => {
-            Some("`memberflow doctor` checks the database, its tables and our rights")
+            Some("`memberflow doctor` checks the database, its tables and the role's privileges")
         }
         error if is_unreachable(error) => Some("start PostgreSQL or correct DATABASE_URL, then try again"),
         _ => None,

@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 
-/// How long to wait for a connection. The receiver answers 503 earlier (`ENQUEUE_TIMEOUT`) and logs the cause then.
+/// How long to wait for a connection. The receiver answers 503 before it ends (`ENQUEUE_TIMEOUT`) and logs the cause when it
+/// has ended.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a returned connection may take to become idle before it is reused.

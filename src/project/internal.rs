@@ -19,7 +19,7 @@ pub const IMPORT_PREFIX: &str = "found/";
 pub enum Internal {
     /// A customer was matched to a user by e-mail address.
     Matched(Match),
-    /// A pre-existing row of `customer_subscriptions`.
+    /// A pre-existing row of `customer_subscriptions`. Its stored type is `found`.
     #[serde(rename = "found")]
     ImportedSubscription(ImportedSubscription),
     /// Rows of a counted table, or rows deleted from it.

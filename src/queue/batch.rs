@@ -95,7 +95,7 @@ impl Batch {
         }
     }
 
-    /// Requeues the events. On the broker each requeue counts towards the delivery limit, after which a
+    /// Requeues the events. Up to RabbitMQ 4.2 each requeue counts towards the delivery limit, after which a
     /// message is dead-lettered: while the database is unavailable, hold the batch instead.
     pub async fn requeue(self) {
         match self.handle {

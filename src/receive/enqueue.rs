@@ -70,8 +70,12 @@ impl Endpoints {
         });
         match timeout_at(deadline, enqueued).await {
             Ok(Ok(true)) => return Ok(id),
-            Ok(Err(panic)) => tracing::error!(%source, event_id = id, error = %panic, "enqueue failed"),
-            // The task has logged why, or will.
+            Ok(Err(panic)) => {
+                if let Ok(limits) = self.limits(source) {
+                    limits.delivery_log.log_not_durable(source, &id, &panic.to_string());
+                }
+            }
+            // The task logs why, unless it panics later.
             Ok(Ok(false)) | Err(_) => {}
         }
         Err(Problem::not_durable())

@@ -1,11 +1,13 @@
 //! The webhook endpoints. A delivery is acknowledged once its event is durable.
 //!
 //! A request is read within limits ([`read`]), its signature is checked, its event is put into an envelope,
-//! and a task that outlives the connection makes it durable ([`enqueue`]). One file per endpoint.
+//! and a task that outlives the connection makes it durable ([`enqueue`]). What went wrong is logged within limits
+//! ([`delivery_log`]). One file per endpoint.
 
 mod auth_hooks;
 mod body;
 mod database;
+mod delivery_log;
 mod enqueue;
 mod read;
 mod stripe;
@@ -34,7 +36,7 @@ use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens, Window};
 
 use self::body::BodyReader;
-use crate::http::delivery_log::DeliveryLog;
+use self::delivery_log::DeliveryLog;
 use crate::http::problem::Problem;
 use crate::http::throttle::{Rate, Throttle};
 

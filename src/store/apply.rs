@@ -1,7 +1,8 @@
 //! Applies a batch: one transaction from the events to the public tables.
 //!
-//! The steps are in `Store::apply_in` and `resolve`. From reading the facts until the commit, one transaction at a time
-//! holds the derivation lock: each batch sees what all batches before it stored, and writers cannot deadlock.
+//! The steps are in `Store::apply_in`, `resolve` and `derive::derive`. From reading the facts until the commit, one
+//! transaction at a time holds the derivation lock: each batch sees what all batches before it stored, and writers cannot
+//! deadlock.
 //! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
 use std::collections::BTreeSet;

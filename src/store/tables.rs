@@ -1,5 +1,5 @@
-//! The computed tables: facts, versions, claims and what is derived from them. Their keys and columns, and the
-//! schema of a derivation.
+//! The computed tables: facts, versions, claims and what is derived from them. Their keys and columns, and
+//! whether a derivation uses the live ones or the shadow ones.
 //!
 //! Everything listed here is a function of the events. Other columns are either bookkeeping (when a row was
 //! written) or belong to operators and the application (notes, tags, promo codes): they are never compared,

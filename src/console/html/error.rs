@@ -42,7 +42,7 @@ impl From<sqlx::Error> for PageError {
         if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("22021") {
             return Self::Invalid("A text with a NUL character cannot be looked for.".to_owned());
         }
-        tracing::error!(%error, "the database refused a query");
+        tracing::error!(%error, "the database rejected a query");
         Self::Internal
     }
 }

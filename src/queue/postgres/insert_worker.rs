@@ -35,7 +35,9 @@ pub(super) async fn run(pool: PgPool, batcher: Batcher) {
 /// Why an insert failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the database refused: {0}; `memberflow doctor` checks its tables and our rights")]
+    #[error(
+        "the database rejected a statement: {0}; `memberflow doctor` checks its tables and the role's privileges"
+    )]
     Database(sqlx::Error),
     #[error("the database is out of reach: {0}")]
     Unreachable(sqlx::Error),

@@ -148,6 +148,7 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
 
 async fn open(target: &Target) -> Result<BrokerConnection, QueueError> {
     let connection = connection::open(&target.uri, &target.purpose.name()).await?;
+    // Nobody listens to the connection's events yet: declaring may close a channel.
     let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&connection.amqp));
     declaring.await.map_err(|_| QueueError::Timeout(DECLARE_TIMEOUT))??;
     metrics::counter!(metric_names::CONNECTS, "use" => target.purpose.label()).increment(1);

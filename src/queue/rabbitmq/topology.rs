@@ -19,7 +19,7 @@ use crate::queue::QueueError;
 /// dead-lettered.
 const DELIVERY_LIMIT: i32 = 100;
 /// The same of the dead-letter queue: never, in effect. Behind it is no other, so that a message above the limit is lost.
-/// RabbitMQ 4 has a default of 20. Its value for "no limit", -1, is not valid for 3.x.
+/// RabbitMQ 4 has a default of 20 failed deliveries. Its value for "no limit", -1, is not valid for 3.x.
 const DEAD_DELIVERY_LIMIT: i32 = 1_000_000_000;
 
 /// The names on the broker, all of which begin with the installation's prefix.
@@ -89,10 +89,11 @@ impl Topology {
             let pattern = queue.as_str().replace('.', "[.]");
             let fix = format!(
                 "set a policy: rabbitmqctl set_policy -p VHOST --apply-to queues {queue} '^{pattern}$' \
-                 '{{\"delivery-limit\": {DEAD_DELIVERY_LIMIT}}}'; or, if it is empty and all processes run this version, \
-                 delete it (rabbitmqctl delete_queue -p VHOST {queue}), and it will be declared again with a limit"
+                 '{{\"delivery-limit\": {DEAD_DELIVERY_LIMIT}}}'; or, if it is empty, all processes run this version \
+                 and you will not roll back, delete it (rabbitmqctl delete_queue -p VHOST {queue}), and it will be declared \
+                 again with a limit"
             );
-            tracing::warn!(%queue, fix, "dead-letter queue has no delivery limit: unless a policy sets one, RabbitMQ 4 drops a dead letter after 20 deliveries");
+            tracing::warn!(%queue, fix, "dead-letter queue has no delivery limit: unless a policy sets one, RabbitMQ 4 drops a dead letter after 20 failed deliveries");
         });
     }
 

@@ -13,7 +13,7 @@ pub async fn convert(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<()
         return Ok(());
     }
     let users: Vec<Uuid> = users.iter().copied().collect();
-    // For the members of a page the function takes long, also where there is no lead at all.
+    // For the thousands of members of an import's page the function takes long, even if there is no lead.
     sqlx::query("select ingest.convert_leads($1) where exists (select from public.leads)")
         .bind(users)
         .execute(tx)

@@ -109,7 +109,7 @@ struct OwnedCustomers {
     with_unassigned_movements: HashMap<String, Uuid>,
     /// When the clock next changes their values; `None` if that was not loaded.
     recompute_times: Option<HashMap<String, OffsetDateTime>>,
-    /// Whether there may be leads that they convert.
+    /// Whether there may be leads that they convert. `true` if that was not loaded: `leads::convert` looks itself.
     has_leads: bool,
 }
 

@@ -190,7 +190,7 @@ impl<'a> CustomerSubscription<'a> {
     }
 }
 
-/// `found` is the stored type of an imported row of `customer_subscriptions` (`ImportedSubscription`).
+/// `found`: an imported row (`Internal::ImportedSubscription`).
 const WRITE: &str = "
     insert into customer_subscriptions as s
         (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,

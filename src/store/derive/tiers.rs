@@ -76,7 +76,7 @@ pub(in crate::store) async fn of_preexisting(
     if subscriptions.is_empty() {
         return Ok(HashMap::new());
     }
-    // `found` is the stored type of an imported row of `customer_subscriptions` (`ImportedSubscription`).
+    // `found`: an imported row (`Internal::ImportedSubscription`).
     let tiers: Vec<PreexistingTier> = sqlx::query_as(
         "select i.subject, t.id, t.name, t.stripe_price_id, t.stripe_product_id
          from ingest.events i

@@ -1,13 +1,13 @@
-//! Which live rows are compared with those that were derived: all of a table, or those of a subset, found by index.
+//! Which live rows are compared with those that were computed again: all of a table, or those of a subset, found by index.
 
 use crate::store::tables::ComputedTable;
 
-/// All rows of the table that are derived, as a query.
+/// All rows of the table that are computed, as a query.
 pub(super) fn all(table: &ComputedTable) -> String {
     format!("select * from {} where {}", table.live(), table.row_filter)
 }
 
-/// Those of the subset: the counterparts of the rows that were derived, and what else belongs to the subset's ids.
+/// Those of the subset: the counterparts of the rows that were computed again, and what else belongs to the subset's ids.
 pub(super) fn of_subset(table: &ComputedTable) -> String {
     let ComputedTable { name, key, row_filter, .. } = table;
     let live = table.live();

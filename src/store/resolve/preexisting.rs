@@ -12,7 +12,7 @@ pub(super) async fn statuses(
     if subscriptions.is_empty() {
         return Ok(HashMap::new());
     }
-    // `found` is the stored type of an imported row of `customer_subscriptions` (`ImportedSubscription`).
+    // `found`: an imported row (`Internal::ImportedSubscription`).
     let rows: Vec<(String, String)> = sqlx::query_as(
         "select subject, convert_from(body, 'UTF8')::jsonb ->> 'status' from ingest.events
          where subject = any($1) and source = 'internal' and event_type = 'found'",

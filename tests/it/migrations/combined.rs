@@ -15,7 +15,7 @@ const BOOKKEEPING: &str = "select concat_ws(' ', version, description, encode(ch
 
 /// Files that were combined, and those in their place.
 struct Generation {
-    /// Which command of the README names the removed files.
+    /// Which command of the README names the removed files, counted from 1.
     command: usize,
     /// How many were removed.
     removed: usize,
@@ -102,7 +102,7 @@ impl Generation {
 }
 
 /// A database as the version with an outbox leaves it, with its bookkeeping.
-pub async fn of_the_version_before() -> TestDatabase {
+pub async fn of_the_version_with_an_outbox() -> TestDatabase {
     let database = TestDatabase::migrated().await;
     FIRST.note_last(&database.pool).await;
     database

@@ -1,4 +1,4 @@
-//! The previous version, with its outbox, failing events and dead letters, before and next to this one:
+//! The version with an outbox, and with tables of failing events and of dead letters, before and next to this one:
 //! nothing is lost, and nothing is applied twice. Its statements are copied here.
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use sqlx::{PgPool, Postgres, Row as _, Transaction};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::migrations::combined::of_the_version_before;
+use crate::migrations::combined::of_the_version_with_an_outbox;
 use crate::migrations::{execute, files};
 use crate::support::app::{TestApp, customer, stripe};
 use crate::support::database::TestDatabase;
@@ -163,8 +163,8 @@ async fn failed_and_dead_events_move_with_their_state() {
 }
 
 #[tokio::test]
-async fn previous_version_migrates_without_loss() {
-    let database = of_the_version_before().await;
+async fn version_with_outbox_migrates_without_loss() {
+    let database = of_the_version_with_an_outbox().await;
     let pool = &database.pool;
     apply(pool, &[event("evt_0"), event("evt_1")]).await;
     for number in [2, 3] {
@@ -211,7 +211,7 @@ async fn previous_version_migrates_without_loss() {
     });
     assert_eq!(bodies, expected.collect::<Vec<_>>());
     assert!(number(&app.database.pool, "select id from ingest.events where state = 'dead'").await > letter);
-    // The trigger that the version before made is heard.
+    // The trigger that the earlier version made is heard.
     let entries = "select journal_entry_count::bigint from public.user_activity_metrics";
     eventually("the entry counts", &serving, async || {
         sqlx::query_scalar::<_, i64>(entries).fetch_optional(&app.database.pool).await.unwrap() == Some(1)
@@ -222,7 +222,7 @@ async fn previous_version_migrates_without_loss() {
 /// What only the file says that makes the table of events.
 const NEW: &str = "create or replace view ingest.events";
 
-/// A trigger as the version before makes it, for one table and one kind of change.
+/// A trigger as the earlier version makes it, for one table and one kind of change.
 const TRIGGER: &str = r#"
     create function ingest."outbox_public.journal_entries"() returns trigger
     language plpgsql security definer set search_path = '' as $$
@@ -266,7 +266,7 @@ async fn take(pool: &PgPool, limit: i64) -> (Transaction<'static, Postgres>, Vec
     (held, taken)
 }
 
-/// Marks events as applied as the version before does; returns how many it has to apply.
+/// Marks events as applied as the earlier version does; returns how many it has to apply.
 async fn apply(pool: &PgPool, events: &[Envelope]) -> i64 {
     let mut events: Vec<&Envelope> = events.iter().collect();
     events.sort_by_key(|it| (it.source, &it.event_id));

@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod ci_run;
+mod documents;
 mod fixtures;
 mod operations_page;
 mod security_page;

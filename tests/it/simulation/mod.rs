@@ -2,7 +2,7 @@
 //!
 //! A simulated Stripe account and Supabase project ([`state`]) change as real ones do and emit events of
 //! mixed API versions, many in one second. The [`model`] computes the expected tables from the final state;
-//! it reads no event and shares no code with the projection. Each history is then delivered
+//! it reads no event and shares no code with `memberflow::project` or the store. Each history is then delivered
 //! repeatedly: shuffled, duplicated, in any batches, to two consumers at once, through both queues.
 
 pub mod acts;

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::log_limit::LogLimit;
-use super::problem::Problem;
 use crate::envelope::Source;
+use crate::http::log_limit::LogLimit;
+use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 
 /// The log of one source. The metrics include what is suppressed here.
 #[derive(Default)]
-pub(crate) struct DeliveryLog {
+pub(super) struct DeliveryLog {
     deliveries: LogLimit,
     /// Of its own: a flood of bad deliveries must not hide why good ones fail.
     failures: LogLimit,
@@ -37,10 +37,10 @@ impl DeliveryLog {
         }
     }
 
-    /// Logs an event that became durable after its sender was answered 503, within the limit.
+    /// Logs an event that became durable only after its sender's deadline, within the limit.
     pub fn log_durable_late(&self, source: Source, event_id: &str) {
         if admits(&self.failures, source) {
-            tracing::warn!(%source, event_id, "event stored after its delivery was answered 503");
+            tracing::warn!(%source, event_id, "event stored late, its delivery may have been answered 503");
         }
     }
 
