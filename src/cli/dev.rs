@@ -48,7 +48,8 @@ enum DevCommand {
         /// Only print which servers are neither usable here nor installed.
         #[arg(long)]
         missing: bool,
-        /// Use a private PostgreSQL, which does not wait for the disk, also where another is running.
+        /// Use a private PostgreSQL, which does not wait for the disk and keeps its data in memory if there is enough, also
+        /// where another is running.
         #[arg(long)]
         private_postgres: bool,
         /// The program and its arguments.
@@ -74,7 +75,7 @@ pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(DevCommand::Services { private_postgres, command, .. }) => {
-            let wanted = Wanted { prefers_private_postgres: private_postgres, ..wanted };
+            let wanted = if private_postgres { wanted.with_private_postgres() } else { wanted };
             Ok(ExitCode::from(run_with_services(&wanted, &command).await?))
         }
         None => {

@@ -1,4 +1,4 @@
-//! `.memberflow/`: the data of private servers, their account, and the locks of their users.
+//! `.memberflow/`, or its counterpart in memory: the data of private servers, their account, and the locks of their users.
 //!
 //! Several runs may share the private servers of one checkout (`make run` in one terminal, `make test` in
 //! another). Each holds a shared lock while it uses them; the last one stops them. Locks go with the process,
@@ -6,12 +6,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::statvfs;
 use tokio::process::Command;
 
 use super::account::Account;
@@ -21,6 +22,12 @@ const TURN_LIMIT: Duration = Duration::from_secs(180);
 
 /// Used by root if no other account can enter the checkout (below `/root`, for example).
 const ROOT_FALLBACK: &str = "/var/lib/memberflow-dev";
+
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// What must be free there for the databases of a test run, which take a tenth of it.
+const FREE_MEMORY_BYTES: u64 = 6 << 30;
 
 /// The folder of one checkout's private servers.
 #[derive(Clone, Debug)]
@@ -56,6 +63,30 @@ impl Folder {
         };
         fs::create_dir_all(&servers).with_context(|| format!("cannot make {}", servers.display()))?;
         Ok(Self { locks, servers, account: Some(account) })
+    }
+
+    /// The counterpart in memory of the folder at `path`, for servers whose data nobody needs afterwards; `None` if there is
+    /// little memory, or another user has taken the name.
+    #[must_use]
+    pub fn in_memory(path: &Path) -> Option<PathBuf> {
+        let space = statvfs(MEMORY).ok()?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < FREE_MEMORY_BYTES {
+            return None;
+        }
+        let user = rustix::process::geteuid().as_raw();
+        let name = path.to_string_lossy().replace('/', "-");
+        let folder = Path::new(MEMORY).join(format!("memberflow-{user}{name}"));
+        fs::DirBuilder::new().mode(0o755).create(&folder).ok();
+        let found = fs::symlink_metadata(&folder).ok()?;
+        (found.is_dir() && found.uid() == user && found.mode() & 0o022 == 0).then_some(folder)
+    }
+
+    /// Removes what stopped servers have left in memory.
+    pub fn free_memory(&self) {
+        if self.servers.starts_with(MEMORY) {
+            fs::remove_dir_all(self.of("rabbitmq")).ok();
+            fs::remove_dir_all(self.of("postgres")).ok();
+        }
     }
 
     /// Where the private server `name` lives, whether it exists or not.

@@ -88,6 +88,13 @@ pub struct Services {
 }
 
 impl Wanted {
+    /// The same, but a private PostgreSQL is preferred to a running one, with its data in memory if there is enough of it.
+    #[must_use]
+    pub fn with_private_postgres(self) -> Self {
+        let folder = Folder::in_memory(&self.folder).unwrap_or_else(|| self.folder.clone());
+        Self { folder, prefers_private_postgres: true, ..self }
+    }
+
     /// Finds the servers, and starts privately what is missing. Without a usable RabbitMQ the queue is in
     /// Postgres, with a message. A caller that gives up waiting calls [`Wanted::stop_unused`].
     ///
@@ -223,6 +230,7 @@ async fn stop_unused(folder: &Folder) -> Result<()> {
     if folder.is_unused().context("cannot tell whether another run uses the private servers")? {
         Server::stop(&folder.of("rabbitmq")).await;
         Server::stop(&folder.of("postgres")).await;
+        folder.free_memory();
     }
     Ok(())
 }

@@ -81,11 +81,14 @@ async fn servers_of_the_environment_are_used() {
 async fn private_postgres_is_preferred_to_a_running_one_on_request() {
     assert_can_start();
     let (url, other) = (crate::support::database::server_url(), Checkout::new());
-    let private = Wanted { prefers_private_postgres: true, postgres_port: port_of(&url), ..other.wanted() };
+    let private = Wanted { postgres_port: port_of(&url), ..other.wanted() }.with_private_postgres();
     let services = start(&private).await;
     assert_ne!(port_of(&services.database_url), port_of(&url), "where the running one listens");
     assert_eq!(notes(&services.database_url, "show fsync").await, ["off"]);
     services.stop().await.unwrap();
+    let is_in_memory = private.folder != other.0;
+    assert_eq!(private.folder.join("postgres").exists(), !is_in_memory, "nothing stays in memory");
+    std::fs::remove_dir_all(&private.folder).unwrap();
 }
 
 #[tokio::test]
