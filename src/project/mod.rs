@@ -17,8 +17,5 @@ pub mod stripe;
 pub mod supabase;
 pub mod twilio;
 
-#[cfg(test)]
-mod fixtures;
-
 pub use decode::{DecodeSettings, decode, decode_states};
 pub use payload::{DecodeError, Payload};
