@@ -175,7 +175,7 @@ pub(super) async fn resolve(
     activity_only.extend(resolve_activity(tx, rows, &logins, &settings.decoding).await?);
     let sms = sms::resolve(tx, sms).await?;
     let ReportedUsers { users, customers } = resolve_users(tx, users, now).await?;
-    let mut revenue = AffectedRevenue { named, users, ..resolved };
+    let mut revenue = AffectedRevenue { users, named, ..resolved };
     revenue.owners_to_decide.extend(customers);
     Ok(Affected { revenue, activity_only, sms })
 }
