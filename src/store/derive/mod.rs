@@ -17,6 +17,7 @@ pub mod valuation;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -32,7 +33,7 @@ use self::valuation::Valuations;
 use super::affected::{Affected, AffectedRevenue};
 use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
-use super::resolve::versions;
+use super::resolve::versions::{self, RecomputeFrom};
 use super::tables::Tables;
 use super::{StoreSettings, sms};
 
@@ -201,7 +202,7 @@ impl RevenueScope {
 async fn derive_revenue(
     tx: &mut PgConnection,
     derivation: Derivation<'_>,
-    affected: AffectedRevenue,
+    mut affected: AffectedRevenue,
     activity_only: BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
     let Derivation { tables, now, .. } = derivation;
@@ -213,8 +214,11 @@ async fn derive_revenue(
     }
     let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
     scope.derive_completely_without_sums(&before, &affected.payments);
-    let valued = value(tx, &scope, &affected, &before, now).await?;
-    let history = write_rows(tx, derivation, &scope, &affected, reassigned, &valued).await?;
+    let recompute_from = mem::take(&mut affected.recompute_from);
+    let valued = value(tx, &scope, &affected, recompute_from, &before, now).await?;
+    let force_rewrite = mem::take(&mut affected.force_rewrite);
+    let history =
+        write_rows(tx, derivation, &scope, &affected.payments, force_rewrite, reassigned, &valued).await?;
     let RevenueScope { decided, complete, mut activity_only, .. } = scope;
     park(tx, affected, decided, undecided, &valued.subscriptions, history, now).await?;
     activity_only.retain(|user| !complete.contains(user));
@@ -234,6 +238,7 @@ async fn value(
     tx: &mut PgConnection,
     scope: &RevenueScope,
     affected: &AffectedRevenue,
+    mut recompute_from: RecomputeFrom,
     before: &SumsByCustomer,
     now: OffsetDateTime,
 ) -> Result<Valued, sqlx::Error> {
@@ -243,7 +248,6 @@ async fn value(
         Some(times) => Cow::Borrowed(times),
         None => Cow::Owned(valuation::load_recompute_times(tx, &customers).await?),
     };
-    let mut recompute_from = affected.recompute_from.clone();
     versions::add_due(&mut recompute_from, &recompute_times, &customers, now);
     let Valuations { subscriptions, catalogue } =
         valuation::value(tx, &customers, &recompute_times, now).await?;
@@ -260,7 +264,8 @@ async fn write_rows(
     tx: &mut PgConnection,
     Derivation { tables, settings, now }: Derivation<'_>,
     scope: &RevenueScope,
-    affected: &AffectedRevenue,
+    payments: &ChangedPayments,
+    mut force_rewrite: BTreeSet<String>,
     reassigned: BTreeSet<String>,
     valued: &Valued,
 ) -> Result<payment_history::Written, sqlx::Error> {
@@ -270,9 +275,8 @@ async fn write_rows(
     ledger::assign(tx, &reassigned, owners, with_unassigned_movements).await?;
     // Subscriptions before the payments that reference them: those of a customer with a new row are written again.
     let with_new_row = subscriptions::write(tx, &valued.subscriptions, owners, now).await?;
-    let mut force_rewrite = affected.force_rewrite.clone();
     force_rewrite.extend(reassigned.into_iter().chain(with_new_row));
-    let history = payment_history::write(tx, &affected.payments, &force_rewrite, owners).await?;
+    let history = payment_history::write(tx, payments, &force_rewrite, owners).await?;
     let as_of = tables.as_of(tx, complete).await?;
     let inputs = MemberInputs {
         complete,
