@@ -26,7 +26,8 @@ const ROOT_FALLBACK: &str = "/var/lib/memberflow-dev";
 /// Where Linux keeps files in memory.
 const MEMORY: &str = "/dev/shm";
 
-/// What must be free there for the databases of a test run, which take a tenth of it.
+/// What must be free there: a test run's databases take some hundred megabytes at once, and PostgreSQL's log of writes up to a
+/// gigabyte.
 const FREE_MEMORY_BYTES: u64 = 6 << 30;
 
 /// The folder of one checkout's private servers.
