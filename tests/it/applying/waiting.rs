@@ -16,7 +16,7 @@ const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 #[tokio::test]
 async fn batch_that_waited_derives_the_moment_it_got_the_lock() {
-    let app = TestApp::begin().await;
+    let app = TestApp::with_connections(6).await;
     let user = Uuid::from_u128(1);
     app.sign_up(user, "ann@example.com").await;
     let clock = Clock::fixed(NOW);

@@ -149,7 +149,7 @@ async fn killed_consumers_cause_no_dead_letters() {
 
 #[tokio::test]
 async fn counted_attempt_waits_for_the_row_lock() {
-    let app = TestApp::begin().await;
+    let app = TestApp::with_connections(6).await;
     queue(&app, &[]).await;
     app.execute("update ingest.events set alone = true").await;
     let due = app.store.begin_retry().await.unwrap().unwrap();

@@ -55,7 +55,7 @@ const ACCEPT: &str = "
 #[tokio::test]
 async fn two_versions_apply_each_event_once() {
     const EVENTS: usize = 300;
-    let app = TestApp::begin().await;
+    let app = TestApp::with_connections(6).await;
     app.store.initial_import().await.unwrap();
     let pool = &app.database.pool;
     let serving = Serving::roles("consume", &settings(&app.database));

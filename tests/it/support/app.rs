@@ -28,6 +28,11 @@ impl TestApp {
         Self::on(TestDatabase::migrated().await)
     }
 
+    /// The same for a test that does more at once.
+    pub async fn with_connections(connections: u32) -> Self {
+        Self::on(TestDatabase::migrated().await.with_connections(connections).await)
+    }
+
     pub fn on(database: TestDatabase) -> Self {
         let store = store_at(&database, NOW);
         Self { database, store }

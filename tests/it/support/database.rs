@@ -51,6 +51,14 @@ async fn spare_the_disk(admin: &mut PgConnection, database: &str) {
     execute(admin, &format!("alter database {database} set synchronous_commit = off")).await;
 }
 
+/// Enough for one who holds a lock and one who waits for it. Each connection plans every statement anew, which takes longer
+/// than what most tests ask.
+const CONNECTIONS: u32 = 2;
+
+async fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    without_delay(PgPoolOptions::new().max_connections(connections)).connect_with(options).await.unwrap()
+}
+
 /// A fresh database, dropped when this value is.
 pub struct TestDatabase {
     pub name: String,
@@ -69,10 +77,14 @@ impl TestDatabase {
 
     async fn open(name: String) -> Self {
         let options: PgConnectOptions = server_url().parse().unwrap();
-        let options = options.database(&name).options([("jit", "off")]);
-        let pool =
-            without_delay(PgPoolOptions::new().max_connections(6)).connect_with(options).await.unwrap();
+        let pool = pool(options.database(&name).options([("jit", "off")]), CONNECTIONS).await;
         Self { name, pool }
+    }
+
+    /// The same for a test that does more at once.
+    pub async fn with_connections(mut self, connections: u32) -> Self {
+        self.pool = pool(self.options(), connections).await;
+        self
     }
 
     /// An empty database with the Supabase stub: what a new project looks like.
