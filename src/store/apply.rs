@@ -98,13 +98,12 @@ impl Store {
         let Decoded { events, dead } = decoded;
         let decoded_count = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
-        let mut new = events::mark_applied(&mut tx, events, bodies, now).await?;
+        let mut new = events::mark_applied_and_lock(&mut tx, events, bodies, now).await?;
         let applied = Applied { new: new.len(), repeated: decoded_count - new.len(), dead: dead.len() };
         let not_counted = NotCountedTotals::take_from(&mut new);
         let unknown_and_ignored = UnknownAndIgnored::of(&new);
         let freshness = Freshness::of(&new);
         if !new.is_empty() {
-            lock_for_batch(&mut tx).await?;
             // The clock is read again: while this batch waited for the lock, another may have derived values as of a
             // later moment.
             let locked_at = self.clock.now();

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use super::tables::Tables;
 
 /// "memberfl" in ASCII: the advisory lock of the transaction that changes facts and derived tables.
-const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
+pub(super) const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 pub(super) const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
@@ -15,15 +15,24 @@ pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     lock_by(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
 }
 
-/// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
-/// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
-/// number of ids. Rows that the application has locked are waited for only briefly, because all other batches
-/// wait for this one; the derivation lock itself is waited for without limit.
+/// SQL: takes the derivation lock for a batch, given by the two parameters, until the transaction ends, and selects the live
+/// tables. With settings that make the batch's statements use indexes whatever the statistics say, so that one generic plan
+/// serves all batches: by default the planner would make a new plan for each batch's number of ids. Rows that the
+/// application has locked are waited for only briefly, because all other batches wait for this one; the derivation lock
+/// itself, which comes first, is waited for without limit.
+macro_rules! batch_lock {
+    ($lock:literal, $search_path:literal) => {
+        concat!(
+            "pg_advisory_xact_lock(", $lock, "), set_config('search_path', ", $search_path, ", true),
+             set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', '5s', true)"
+        )
+    };
+}
+pub(super) use batch_lock;
+
+/// The same as [`lock`] for a batch.
 pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
-                            set_config('plan_cache_mode', 'force_generic_plan', true),
-                            set_config('lock_timeout', '5s', true)";
-    lock_by(tx, statement).await
+    lock_by(tx, concat!("select ", batch_lock!("$1", "$2"))).await
 }
 
 async fn lock_by(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {

@@ -11,10 +11,13 @@ pub(super) mod unknown_values;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, QueryBuilder, Row as _};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
+use super::locks::{DERIVATION_LOCK, batch_lock};
+use super::tables::Tables;
 use crate::envelope::Envelope;
 use crate::project::Payload;
 use crate::project::internal::Internal;
@@ -74,22 +77,9 @@ pub enum EventBodies {
     Stored,
 }
 
-/// Marks `events` as applied and returns those that were not applied before, ordered by key. Each event is
-/// returned only once, even if it is repeated within a call.
-pub async fn mark_applied<'a>(
-    tx: &mut PgConnection,
-    mut events: Vec<DecodedEvent<'a>>,
-    bodies: EventBodies,
-    now: OffsetDateTime,
-) -> Result<Vec<DecodedEvent<'a>>, sqlx::Error> {
-    // All writers use the same order: two batches with the same events cannot deadlock.
-    events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
-    events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
-    let body = |event: &DecodedEvent<'a>| match bodies {
-        EventBodies::Given => &event.envelope.body[..],
-        EventBodies::Stored => &[],
-    };
-    let marked: Vec<(String, String)> = sqlx::query_as(
+/// SQL: marks events as applied; returns the keys of those that were not applied before, and whether each is counted.
+macro_rules! mark_applied {
+    () => {
         "insert into ingest.events as e
              (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted, state)
          select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted, 'applied'
@@ -101,23 +91,93 @@ pub async fn mark_applied<'a>(
              applied_at = excluded.applied_at, not_counted = excluded.not_counted,
              alone = false, next_attempt_at = null, reason = null, dead_at = null
              where e.state <> 'applied'
-         returning source, event_id",
-    )
-    .bind(events.iter().map(|e| e.envelope.source.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.envelope.event_id.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.envelope.event_type.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.subject_and_moment().0).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.subject_and_moment().1).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
-    .bind(events.iter().map(body).collect::<Vec<_>>())
-    .bind(now)
-    .bind(events.iter().map(|e| e.payload.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let new: HashSet<(&str, &str)> =
+         returning source, event_id, not_counted is null as is_counted"
+    };
+}
+
+/// Aggregated first, so that the lock is taken when all events are marked: who holds it must not wait for events that a
+/// waiting batch has marked.
+const MARK_APPLIED_AND_LOCK: &str = concat!(
+    "with marked as (",
+    mark_applied!(),
+    "), all_marked as materialized (
+         select array_agg(source) as sources, array_agg(event_id) as event_ids, bool_or(is_counted) as any_counted
+         from marked
+     )
+     select m.sources, m.event_ids, l.*
+     from all_marked m left join lateral (select ",
+    batch_lock!("$10", "$11"),
+    " where m.any_counted) l on true
+     where m.sources is not null"
+);
+
+/// Marks `events` as applied and returns those that were not applied before, ordered by key. Each event is
+/// returned only once, even if it is repeated within a call.
+pub async fn mark_applied<'a>(
+    tx: &mut PgConnection,
+    events: Vec<DecodedEvent<'a>>,
+    bodies: EventBodies,
+    now: OffsetDateTime,
+) -> Result<Vec<DecodedEvent<'a>>, sqlx::Error> {
+    let events = once_in_order(events);
+    let marked = bind(sqlx::query_as(mark_applied!()), &events, bodies, now).fetch_all(tx).await?;
+    Ok(retain(events, &marked))
+}
+
+/// The same for a batch. If any of its events is new and counted, it takes the derivation lock.
+pub async fn mark_applied_and_lock<'a>(
+    tx: &mut PgConnection,
+    events: Vec<DecodedEvent<'a>>,
+    bodies: EventBodies,
+    now: OffsetDateTime,
+) -> Result<Vec<DecodedEvent<'a>>, sqlx::Error> {
+    let events = once_in_order(events);
+    let marked: Option<(Vec<String>, Vec<String>)> =
+        bind(sqlx::query_as(MARK_APPLIED_AND_LOCK), &events, bodies, now)
+            .bind(DERIVATION_LOCK)
+            .bind(Tables::Live.search_path())
+            .fetch_optional(tx)
+            .await?;
+    let (sources, event_ids) = marked.unwrap_or_default();
+    Ok(retain(events, &sources.into_iter().zip(event_ids).collect::<Vec<_>>()))
+}
+
+/// All writers use the same order: two batches with the same events cannot deadlock.
+fn once_in_order(mut events: Vec<DecodedEvent<'_>>) -> Vec<DecodedEvent<'_>> {
+    events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
+    events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
+    events
+}
+
+/// Binds the parameters of `mark_applied!`.
+fn bind<'q, Key>(
+    statement: QueryAs<'q, Postgres, Key, PgArguments>,
+    events: &'q [DecodedEvent<'_>],
+    bodies: EventBodies,
+    now: OffsetDateTime,
+) -> QueryAs<'q, Postgres, Key, PgArguments> {
+    let body = |event: &'q DecodedEvent<'_>| match bodies {
+        EventBodies::Given => &event.envelope.body[..],
+        EventBodies::Stored => &[],
+    };
+    statement
+        .bind(events.iter().map(|e| e.envelope.source.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.envelope.event_id.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.envelope.event_type.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.subject_and_moment().0).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.subject_and_moment().1).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
+        .bind(events.iter().map(body).collect::<Vec<_>>())
+        .bind(now)
+        .bind(events.iter().map(|e| e.payload.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
+}
+
+/// Keeps those of `events` that are among the `marked` keys.
+fn retain<'a>(mut events: Vec<DecodedEvent<'a>>, marked: &[(String, String)]) -> Vec<DecodedEvent<'a>> {
+    let marked: HashSet<(&str, &str)> =
         marked.iter().map(|(source, event_id)| (source.as_str(), event_id.as_str())).collect();
-    events.retain(|e| new.contains(&key(e.envelope)));
-    Ok(events)
+    events.retain(|e| marked.contains(&key(e.envelope)));
+    events
 }
 
 /// Events in the common order of all writers, without duplicates.
