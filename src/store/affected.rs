@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::parked::Parked;
-use super::resolve::facts::Changed;
+use super::resolve::facts::ChangedObject;
 use super::resolve::payments::ChangedPayments;
 use super::resolve::versions::RecomputeFrom;
 use super::resolve::{identity_claims, payments};
@@ -59,7 +59,7 @@ impl AffectedRevenue {
     }
 
     /// Adds the customers of the `changed` facts, of the ledgers to recompute and of the payments.
-    pub(super) fn add_customers(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
+    pub(super) fn add_customers(&mut self, changed: &BTreeMap<String, ChangedObject>) {
         self.customers_to_value.extend(self.recompute_from.keys().cloned());
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);

@@ -190,13 +190,13 @@ async fn resolve_stripe(
 ) -> Result<AffectedRevenue, sqlx::Error> {
     let links = links(&reported);
     let resolved = facts::resolve_stripe(tx, reported, &links, settings).await?;
-    let Resolved { changed, mut recompute_from, identity_claims, resolved_thin } = resolved;
+    let Resolved { changed, mut recompute_from, identity_claims, resolved_thin, wanting_lines } = resolved;
     // After the facts: only then it is known which claims of an object with a history are the last of their second.
     let claims = claims.into_iter().chain(identity_claims).collect();
     let evidence = [identity_claims::write(tx, claims).await?, emails::write(tx, addresses).await?];
     let parked = parked::thin_objects(tx, &thin_event_objects, &resolved_thin).await?;
     thin_event_objects.extend(resolved_thin);
-    versions::add_known_terms(tx, &mut recompute_from, &changed).await?;
+    versions::add_known_terms(tx, &mut recompute_from, &changed, &wanting_lines).await?;
     let payments = payments::resolve(tx, &changed).await?;
 
     let mut revenue = AffectedRevenue {
@@ -221,11 +221,13 @@ async fn resolve_activity(
     settings: &DecodeSettings,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
     let mut differences = activity::Differences::new();
-    let rows = facts::resolve_rows(tx, reported, settings).await?;
-    activity::count_rows(&rows, &settings.tables, &mut differences);
+    let changed = facts::resolve_rows(tx, reported, settings).await?;
+    for fact in &changed {
+        activity::count_row(&mut differences, fact.before.as_ref(), fact.after(), &settings.tables);
+    }
     activity::resolve_logins(tx, logins, &mut differences).await?;
-    activity::write(tx, &differences).await?;
-    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
+    activity::write(tx, &changed, &differences).await?;
+    let owners = changed.iter().flat_map(|fact| fact.before.iter().chain([fact.after()]));
     Ok(differences.keys().copied().chain(owners.filter_map(|row| row.user_id)).collect())
 }
 

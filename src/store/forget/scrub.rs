@@ -6,8 +6,7 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::person::Person;
-use crate::project::stripe::StripeObject;
-use crate::store::resolve::facts::Changed;
+use crate::store::resolve::facts::ChangedObject;
 
 /// A user id in any format. Anything else in its place may be personal data.
 const IS_ID: &str = r"~* '^[\s{]*(urn:uuid:)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}[\s}]*$'";
@@ -31,7 +30,7 @@ pub(super) async fn matches(tx: &mut PgConnection, person: &Person) -> Result<u6
 pub(super) async fn facts(
     tx: &mut PgConnection,
     person: &Person,
-) -> Result<BTreeMap<String, Changed<StripeObject>>, sqlx::Error> {
+) -> Result<BTreeMap<String, ChangedObject>, sqlx::Error> {
     let statement = format!(
         "with cleaned as (
              select id, state
@@ -52,7 +51,7 @@ pub(super) async fn facts(
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(person.object_ids()).fetch_all(tx).await?;
     let changed = |row: &sqlx::postgres::PgRow| {
         let Json(after) = row.try_get(1)?;
-        Ok((row.try_get(0)?, Changed { before: None, after }))
+        Ok((row.try_get(0)?, ChangedObject { before: None, after }))
     };
     rows.iter().map(changed).collect()
 }

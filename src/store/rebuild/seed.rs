@@ -2,8 +2,6 @@
 //! reported. They are copied as they are, with what depends on them, before the events that still have their bodies
 //! are resolved; those then change nothing that they had not changed before.
 
-use std::collections::BTreeMap;
-
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgConnection};
 use uuid::Uuid;
@@ -11,7 +9,7 @@ use uuid::Uuid;
 use super::{begin_shadow, shadow};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
-use crate::store::resolve::facts::Changed;
+use crate::store::resolve::facts::ChangedObject;
 use crate::store::resolve::{activity, payments};
 use crate::store::{StoreSettings, sms};
 
@@ -138,7 +136,7 @@ async fn seed_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
                 .await?;
         let Some((end, _)) = page.last() else { return Ok(()) };
         last.clone_from(end);
-        let seeded = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
+        let seeded = page.into_iter().map(|(id, Json(after))| (id, ChangedObject { before: None, after }));
         payments::resolve(tx, &seeded.collect()).await?;
     }
 }
@@ -192,15 +190,10 @@ async fn seed_activity(tx: &mut PgConnection, settings: &StoreSettings) -> Resul
         .await?;
         let Some(end) = page.last() else { return Ok(()) };
         last = (end.relation.clone(), end.row_id.clone());
-        let seeded: BTreeMap<String, Changed<Row>> = page
-            .into_iter()
-            .map(|fact| {
-                let after = Row::from(fact);
-                (format!("{}/{}", after.relation, after.row_id), Changed { before: None, after })
-            })
-            .collect();
         let mut differences = activity::Differences::new();
-        activity::count_rows(&seeded, &settings.decoding.tables, &mut differences);
-        activity::write(tx, &differences).await?;
+        for fact in page {
+            activity::count_row(&mut differences, None, &Row::from(fact), &settings.decoding.tables);
+        }
+        activity::write(tx, &[], &differences).await?;
     }
 }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::facts::Changed;
+use super::facts::ChangedRow;
 use crate::project::payload::Login;
 use crate::project::supabase::tables::Metric;
 use crate::project::supabase::{ActivityTables, Row};
@@ -92,7 +92,13 @@ pub async fn resolve_logins(
              returning l.session_id, l.user_id, l.logged_in_at, l.evidence
          )
          select w.user_id, coalesce(k.logged_in_at, w.logged_in_at) as until, w.logged_in_at as since,
-                k.logged_in_at is null and w.evidence = 0 as is_new_session
+                k.logged_in_at is null and w.evidence = 0 as is_new_session,
+                w.evidence > 0 or (
+                    select true from logins l where l.evidence > 0 and l.user_id = w.user_id
+                      and l.logged_in_at between w.logged_in_at - interval '1 second'
+                                             and coalesce(k.logged_in_at, w.logged_in_at) + interval '1 second'
+                    limit 1
+                ) is not null as is_near_weak
          from written w left join known k using (session_id)",
     )
     .bind(earliest.keys().copied().collect::<Vec<_>>())
@@ -105,7 +111,8 @@ pub async fn resolve_logins(
     for one in &retimed {
         differences.entry(one.user_id).or_default().logins += i64::from(one.is_new_session);
     }
-    recount_weak(tx, &retimed, differences).await
+    let near_weak: Vec<_> = retimed.into_iter().filter(|one| one.is_near_weak).collect();
+    recount_weak(tx, &near_weak, differences).await
 }
 
 /// A login that is new, or whose time has changed.
@@ -117,6 +124,8 @@ struct RetimedLogin {
     /// Its time before; the same if it is new.
     until: OffsetDateTime,
     is_new_session: bool,
+    /// Weaker evidence is within a second of it, or it is such: what counts must be decided again.
+    is_near_weak: bool,
 }
 
 /// Decides again which logins with weak evidence count, around those in `retimed`.
@@ -151,10 +160,11 @@ pub(in crate::store) async fn recheck_weak(
         since: *at,
         until: *at,
         is_new_session: false,
+        is_near_weak: true,
     });
     let mut differences = Differences::new();
     recount_weak(tx, &retimed.collect::<Vec<_>>(), &mut differences).await?;
-    write(tx, &differences).await
+    write(tx, &[], &differences).await
 }
 
 /// The window is one second either way: Supabase Auth writes a login's session, its entry in the audit log and
@@ -177,60 +187,82 @@ const RECOUNT_WEAK: &str = "
     where l.session_id = w.session_id and w.counts <> w.counted
     returning l.user_id, l.counted";
 
-/// Adds up how `changed` rows and files change their owners' counts.
-pub fn count_rows(
-    changed: &BTreeMap<String, Changed<Row>>,
-    tables: &ActivityTables,
-    differences: &mut Differences,
-) {
-    for fact in changed.values() {
-        for (row, sign) in fact.before.iter().map(|row| (row, -1)).chain([(&fact.after, 1)]) {
-            if let (Some(user), true) = (row.user_id, row.counted) {
-                differences.entry(user).or_default().add_row(row, sign, tables);
-            }
+/// Adds how the change of a row or file from `before` to `after` changes its owners' counts.
+pub fn count_row(differences: &mut Differences, before: Option<&Row>, after: &Row, tables: &ActivityTables) {
+    for (row, sign) in before.map(|row| (row, -1)).into_iter().chain([(after, 1)]) {
+        if let (Some(user), true) = (row.user_id, row.counted) {
+            differences.entry(user).or_default().add_row(row, sign, tables);
         }
     }
 }
 
-/// Adds `differences` to the users' counts. Rows that become all zero are deleted, so that a user named only by a
-/// superseded event leaves no trace.
-pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(), sqlx::Error> {
-    if differences.is_empty() {
+/// Stores the facts of the `changed` rows and files, and adds `differences` to the users' counts. Rows of counts that become
+/// all zero are deleted, so that a user named only by a superseded event leaves no trace.
+pub(in crate::store) async fn write(
+    tx: &mut PgConnection,
+    changed: &[ChangedRow],
+    differences: &Differences,
+) -> Result<(), sqlx::Error> {
+    if changed.is_empty() && differences.is_empty() {
         return Ok(());
     }
+    let reported = || changed.iter().map(|fact| &fact.winner.reported);
+    let states = || changed.iter().map(ChangedRow::after);
     let column = |pick: fn(&Counts) -> i64| differences.values().map(pick).collect::<Vec<_>>();
     let rows =
         |metric: Metric| differences.values().map(|counts| counts.rows[metric as usize]).collect::<Vec<_>>();
-    let written: Vec<(Uuid, bool)> = sqlx::query_as(
-        "insert into activity as a
-             (user_id, logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
-         select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                              $7::bigint[], $8::bigint[], $9::bigint[])
-         on conflict (user_id) do update set
-             logins = a.logins + excluded.logins, files = a.files + excluded.files,
-             file_bytes = a.file_bytes + excluded.file_bytes, visions = a.visions + excluded.visions,
-             journal_entries = a.journal_entries + excluded.journal_entries,
-             refinements = a.refinements + excluded.refinements,
-             audio_tracks = a.audio_tracks + excluded.audio_tracks,
-             board_images = a.board_images + excluded.board_images
-         returning a.user_id, (a.logins, a.files, a.file_bytes, a.visions, a.journal_entries, a.refinements,
-                               a.audio_tracks, a.board_images) = (0, 0, 0, 0, 0, 0, 0, 0)",
-    )
-    .bind(differences.keys().copied().collect::<Vec<_>>())
-    .bind(column(|counts| counts.logins))
-    .bind(column(|counts| counts.files))
-    .bind(column(|counts| counts.file_bytes))
-    .bind(rows(Metric::Visions))
-    .bind(rows(Metric::JournalEntries))
-    .bind(rows(Metric::Refinements))
-    .bind(rows(Metric::AudioTracks))
-    .bind(rows(Metric::BoardImages))
-    .fetch_all(&mut *tx)
-    .await?;
+    let written: Vec<(Uuid, bool)> = sqlx::query_as(WRITE)
+        .bind(differences.keys().copied().collect::<Vec<_>>())
+        .bind(column(|counts| counts.logins))
+        .bind(column(|counts| counts.files))
+        .bind(column(|counts| counts.file_bytes))
+        .bind(rows(Metric::Visions))
+        .bind(rows(Metric::JournalEntries))
+        .bind(rows(Metric::Refinements))
+        .bind(rows(Metric::AudioTracks))
+        .bind(rows(Metric::BoardImages))
+        .bind(states().map(|row| row.relation.as_str()).collect::<Vec<_>>())
+        .bind(states().map(|row| row.row_id.as_str()).collect::<Vec<_>>())
+        .bind(states().map(|row| row.user_id).collect::<Vec<_>>())
+        .bind(states().map(|row| row.counted).collect::<Vec<_>>())
+        .bind(states().map(|row| row.amount).collect::<Vec<_>>())
+        .bind(reported().map(|one| one.report.occurred_at).collect::<Vec<_>>())
+        .bind(reported().map(|one| one.report.is_final).collect::<Vec<_>>())
+        .bind(reported().map(|one| one.report.sequence).collect::<Vec<_>>())
+        .bind(reported().map(|one| one.event_id.as_str()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|fact| fact.winner.tied).collect::<Vec<_>>())
+        .fetch_all(&mut *tx)
+        .await?;
     let zeros: Vec<Uuid> =
         written.into_iter().filter(|(_, is_zero)| *is_zero).map(|(user, _)| user).collect();
     if zeros.is_empty() { Ok(()) } else { delete_zeros(tx, &zeros).await }
 }
+
+/// Returns the users, each with whether all counts are zero.
+const WRITE: &str = "
+    with facts as (
+        insert into row_facts
+            (relation, row_id, user_id, counted, amount, occurred_at, final, number, event_id, tied)
+        select * from unnest($10::text[], $11::text[], $12::uuid[], $13::bool[], $14::bigint[], $15::timestamptz[],
+                             $16::bool[], $17::bigint[], $18::text[], $19::bool[])
+        on conflict (relation, row_id) do update set
+            user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
+            occurred_at = excluded.occurred_at, final = excluded.final, number = excluded.number,
+            event_id = excluded.event_id, tied = excluded.tied
+    )
+    insert into activity as a
+        (user_id, logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
+    select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                         $7::bigint[], $8::bigint[], $9::bigint[])
+    on conflict (user_id) do update set
+        logins = a.logins + excluded.logins, files = a.files + excluded.files,
+        file_bytes = a.file_bytes + excluded.file_bytes, visions = a.visions + excluded.visions,
+        journal_entries = a.journal_entries + excluded.journal_entries,
+        refinements = a.refinements + excluded.refinements,
+        audio_tracks = a.audio_tracks + excluded.audio_tracks,
+        board_images = a.board_images + excluded.board_images
+    returning a.user_id, (a.logins, a.files, a.file_bytes, a.visions, a.journal_entries, a.refinements,
+                          a.audio_tracks, a.board_images) = (0, 0, 0, 0, 0, 0, 0, 0)";
 
 /// Deletes rows of zeros.
 pub(in crate::store) async fn delete_zeros(tx: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx::Error> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::facts::Changed;
+use super::facts::ChangedObject;
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, InvoiceLine, Price, StripeObject, Subscription};
 
@@ -159,7 +159,7 @@ fn coupon_without_terms(discount: Option<&Discount>) -> Vec<String> {
 /// The customers whose subscriptions depend on `changed` prices, coupons or discounts.
 pub async fn dependents(
     tx: &mut PgConnection,
-    changed: &BTreeMap<String, Changed<StripeObject>>,
+    changed: &BTreeMap<String, ChangedObject>,
 ) -> Result<Vec<String>, sqlx::Error> {
     let entries: Vec<&str> = changed
         .iter()

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::facts::Changed;
+use super::facts::ChangedObject;
 use crate::project::payments::{self, Payment};
 use crate::project::stripe::{Checkout, StripeObject};
 
@@ -68,7 +68,7 @@ impl ChangedPayments {
 /// Resolves the payments of the `changed` facts. Their links were stored with the facts.
 pub async fn resolve(
     tx: &mut PgConnection,
-    changed: &BTreeMap<String, Changed<StripeObject>>,
+    changed: &BTreeMap<String, ChangedObject>,
 ) -> Result<ChangedPayments, sqlx::Error> {
     let touched: BTreeSet<String> = changed
         .iter()

@@ -1,13 +1,13 @@
 //! Versions: the states of each subscription, customer and discount over time, and from which second a
 //! customer's ledger must be recomputed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::facts::{Changed, HistoryPosition, Reported, Winner};
+use super::facts::{ChangedObject, Resolvable as _, Winner};
 use super::{catalogue, preexisting};
 use crate::project::movements::{BEGINNING, Version, versioned_state};
 use crate::project::mrr::{self, Catalogue};
@@ -24,79 +24,49 @@ fn add(recompute_from: &mut RecomputeFrom, customer: &str, at: i64) {
         .or_insert(at);
 }
 
-/// The reported positions that have a winner already.
-pub(in crate::store) async fn decided_positions(
-    tx: &mut PgConnection,
-    reported: &[Reported<StripeObject>],
-) -> Result<HashSet<(String, HistoryPosition)>, sqlx::Error> {
-    let versioned: Vec<_> =
-        reported.iter().filter(|one| versioned_state(&one.report.state).is_some()).collect();
-    if versioned.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let decided_positions: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
-        "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
-         cross join lateral (
-             select from stripe_versions v
-             where v.id = t.id and v.final = t.final and v.occurred_at = t.occurred_at offset 0
-         ) v",
-    )
-    .bind(versioned.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
-    .bind(versioned.iter().map(|one| one.report.is_final).collect::<Vec<_>>())
-    .bind(versioned.iter().map(|one| one.report.occurred_at).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let position = |is_final, occurred_at| HistoryPosition { is_final, sequence: None, occurred_at };
-    Ok(decided_positions.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
+/// The winner of a position in an object's history, as it is stored.
+pub(in crate::store) struct NewVersion {
+    pub id: String,
+    pub occurred_at: OffsetDateTime,
+    pub is_final: bool,
+    pub event_id: String,
+    /// The subscription itself does not show what an item costs: invoices may have to.
+    pub wants_lines: bool,
+    pub state: StripeObject,
+}
+
+/// The versions among the `winners`.
+pub(in crate::store) fn of_winners(winners: &[Winner<StripeObject>]) -> Vec<NewVersion> {
+    let version = |Winner { reported, .. }: &Winner<StripeObject>| {
+        let state = versioned_state(&reported.report.state)?;
+        Some(NewVersion {
+            id: reported.report.subject.clone(),
+            occurred_at: reported.report.occurred_at,
+            is_final: reported.report.is_final,
+            event_id: reported.event_id.clone(),
+            wants_lines: wants_lines(&state),
+            state,
+        })
+    };
+    winners.iter().filter_map(version).collect()
 }
 
 /// A version that is new or has changed.
+#[derive(FromRow)]
 pub(in crate::store) struct Revised {
     id: String,
-    /// The second from which it changes the ledger.
-    since: i64,
+    occurred_at: OffsetDateTime,
+    is_first_of_discount: bool,
 }
 
-/// Stores the `winners` as versions. An earliest version of a discount matters from the beginning: its terms apply from
-/// its start, which may be long before, and to everything that names it by id.
-pub(in crate::store) async fn write(
-    tx: &mut PgConnection,
-    winners: &[Winner<StripeObject>],
-) -> Result<Vec<Revised>, sqlx::Error> {
-    let rows: Vec<_> = winners
-        .iter()
-        .filter_map(|winner| Some((&winner.reported, versioned_state(&winner.reported.report.state)?)))
-        .collect();
-    if rows.is_empty() {
-        return Ok(Vec::new());
+impl Revised {
+    /// The second from which it changes the ledger. An earliest version of a discount matters from the beginning: its terms
+    /// apply from its start, which may be long before, and to everything that names it by id.
+    const fn since(&self) -> i64 {
+        if self.is_first_of_discount { BEGINNING } else { self.occurred_at.unix_timestamp() }
     }
-    let written: Vec<(String, OffsetDateTime, bool)> = sqlx::query_as(
-        "insert into stripe_versions as v (id, occurred_at, final, kind, event_id, wants_lines, state)
-         select * from unnest($1::text[], $2::timestamptz[], $3::bool[], $4::text[], $5::text[], $6::bool[], $7::jsonb[])
-         on conflict (id, occurred_at, final) do update set
-             kind = excluded.kind, event_id = excluded.event_id, wants_lines = excluded.wants_lines,
-             state = excluded.state
-         where (v.event_id, v.state) is distinct from (excluded.event_id, excluded.state)
-         returning id, occurred_at, kind = 'discount' and not exists (
-             select from stripe_versions e where e.id = v.id and e.occurred_at < v.occurred_at)",
-    )
-    .bind(rows.iter().map(|(reported, _)| reported.report.subject.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(reported, _)| reported.report.occurred_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(reported, _)| reported.report.is_final).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, state)| state.kind()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(reported, _)| reported.event_id.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, state)| wants_lines(state)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, state)| Json(state)).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let revised = |(id, at, is_first_of_discount): (_, OffsetDateTime, _)| Revised {
-        id,
-        since: if is_first_of_discount { BEGINNING } else { at.unix_timestamp() },
-    };
-    Ok(written.into_iter().map(revised).collect())
 }
 
-/// Whether the subscription itself does not show what an item costs: invoices may have to.
 fn wants_lines(state: &StripeObject) -> bool {
     matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
 }
@@ -109,7 +79,7 @@ pub(in crate::store) fn recompute_from_revised<'a>(
     let mut recompute_from = RecomputeFrom::new();
     for version in revised {
         if let Some(customer) = customer_of(&version.id) {
-            add(&mut recompute_from, customer, version.since);
+            add(&mut recompute_from, customer, version.since());
         }
     }
     recompute_from
@@ -119,10 +89,10 @@ pub(in crate::store) fn recompute_from_revised<'a>(
 /// its history.
 pub(in crate::store) fn add_changed_customers(
     recompute_from: &mut RecomputeFrom,
-    changed: &BTreeMap<String, Changed<StripeObject>>,
+    changed: &BTreeMap<String, ChangedObject>,
 ) {
     for fact in changed.values() {
-        let Some(before) = fact.before.as_ref().filter(|before| versioned_state(before).is_some()) else {
+        let Some(before) = fact.before.as_ref().filter(|before| before.has_history()) else {
             continue;
         };
         let customers = [before.customer_id(), fact.after.customer_id()];
@@ -133,27 +103,20 @@ pub(in crate::store) fn add_changed_customers(
 }
 
 /// Adds the customers whose history changes in value because terms became known: from the beginning for a
-/// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount.
+/// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount. `wanting_lines`:
+/// customers with such an item, at least those of the changed invoices.
 pub(in crate::store) async fn add_known_terms(
     tx: &mut PgConnection,
     recompute_from: &mut RecomputeFrom,
-    changed: &BTreeMap<String, Changed<StripeObject>>,
+    changed: &BTreeMap<String, ChangedObject>,
+    wanting_lines: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
     for customer in catalogue::dependents(tx, changed).await? {
         add(recompute_from, &customer, BEGINNING);
     }
-    let invoiced = invoiced(changed);
-    if !invoiced.is_empty() {
-        let without_amounts: Vec<String> = sqlx::query_scalar(
-            "select distinct f.customer_id from stripe_facts f
-             join stripe_versions v on v.id = f.id and v.wants_lines
-             where f.customer_id = any($1) and f.kind = 'subscription'",
-        )
-        .bind(invoiced.keys().copied().collect::<Vec<_>>())
-        .fetch_all(&mut *tx)
-        .await?;
-        for customer in without_amounts {
-            add(recompute_from, &customer, invoiced[customer.as_str()]);
+    for (customer, at) in invoiced(changed) {
+        if wanting_lines.contains(customer) {
+            add(recompute_from, customer, at);
         }
     }
     for (customer, at) in discounted_in_other_currencies(tx, changed).await? {
@@ -164,7 +127,7 @@ pub(in crate::store) async fn add_known_terms(
 
 /// By customer: the earliest of the `changed` invoices with lines. Each counts from its creation, and its last event
 /// is the cause of the movement: so the ledger is recomputed even if the lines stayed the same.
-fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
+fn invoiced(changed: &BTreeMap<String, ChangedObject>) -> BTreeMap<&str, i64> {
     let created_with_lines = |state: &StripeObject| match state {
         StripeObject::Invoice(it) if !it.recurring_lines.is_empty() => Some(it.created),
         _ => None,
@@ -186,7 +149,7 @@ fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str,
 /// from which that matters: the beginning for a new amount, else the invoice's creation, as in [`invoiced`].
 async fn discounted_in_other_currencies(
     tx: &mut PgConnection,
-    changed: &BTreeMap<String, Changed<StripeObject>>,
+    changed: &BTreeMap<String, ChangedObject>,
 ) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let amounts = |state: &StripeObject| match state {
         StripeObject::Invoice(it) => it.discount_amounts.clone(),

@@ -55,13 +55,13 @@ pub(in crate::store) struct HistoryPosition {
     pub occurred_at: OffsetDateTime,
 }
 
-/// A fact that a batch changed.
+/// A Stripe object whose fact a batch changed.
 #[derive(Clone, Debug)]
-pub struct Changed<T> {
+pub struct ChangedObject {
     /// The fact before the batch, if there was one.
-    pub before: Option<T>,
+    pub before: Option<StripeObject>,
     /// The fact now.
-    pub after: T,
+    pub after: StripeObject,
 }
 
 /// A fact as stored.
@@ -76,13 +76,15 @@ struct Stored<T> {
 #[derive(Debug, Default)]
 pub struct Resolved {
     /// The facts that changed, by object id.
-    pub changed: BTreeMap<String, Changed<StripeObject>>,
+    pub changed: BTreeMap<String, ChangedObject>,
     /// The second from which each customer's ledger is recomputed.
     pub recompute_from: RecomputeFrom,
     /// The identity claims of objects with a history, the last of each second.
     pub identity_claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
     pub resolved_thin: BTreeSet<String>,
+    /// Customers with a subscription whose amounts only invoices show: at least those of the reported invoices.
+    pub wanting_lines: BTreeSet<String>,
 }
 
 /// Resolves the batch's reports of Stripe objects; `links` say which belong together.
@@ -95,9 +97,8 @@ pub async fn resolve_stripe(
     if reported.is_empty() {
         return Ok(Resolved::default());
     }
-    let stripe::StoredFacts { facts: stored, parked_as_thin } =
-        stripe::load(tx, &subjects(&reported)).await?;
-    let decided_positions = versions::decided_positions(tx, &reported).await?;
+    let stripe::StoredFacts { facts: stored, decided_positions, parked_as_thin, mut wanting_lines } =
+        stripe::load(tx, &reported).await?;
     let sticky_by_id = stripe::sticky_by_id(&reported);
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
@@ -106,13 +107,15 @@ pub async fn resolve_stripe(
         decide_winners(tx, reported, &stored, &decided_positions, settings, of_stripe).await?;
     // Claims and versions are of every position, so they come before the latest of each object are chosen.
     let identity_claims = take_identity_claims(&mut position_winners);
-    let revised = versions::write(tx, &position_winners).await?;
+    let new_versions = versions::of_winners(&position_winners);
+    let new_wanting_lines = new_versions.iter().filter(|version| version.wants_lines);
+    wanting_lines.extend(new_wanting_lines.filter_map(|it| it.state.customer_id()).map(ToOwned::to_owned));
     let mut fact_winners = add_imported(latest(position_winners, &stored), imported, &stored);
-    // Read from the versions, which are written by now.
-    stripe::inherit_statuses(tx, &mut fact_winners).await?;
     let extended = stripe::merge_sticky(&mut fact_winners, sticky_by_id, &stored);
-    stripe::write(tx, &fact_winners, links).await?;
-    stripe::write_extended(tx, &extended).await?;
+    let revised = stripe::write(tx, &fact_winners, &new_versions, links).await?;
+    stripe::inherit_statuses(tx, &mut fact_winners).await?;
+    let states = extended.iter().map(|(id, fact)| (id.as_str(), &fact.after));
+    stripe::update_states(tx, states.collect()).await?;
     let customer_of = |id: &str| {
         let present =
             fact_winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
@@ -124,24 +127,43 @@ pub async fn resolve_stripe(
     versions::add_changed_customers(&mut recompute_from, &changed);
     let mut resolved_thin = parked_as_thin;
     resolved_thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, recompute_from, identity_claims, resolved_thin })
+    Ok(Resolved { changed, recompute_from, identity_claims, resolved_thin, wanting_lines })
 }
 
-/// Resolves the batch's reports of application rows and files; returns the facts that changed.
-pub async fn resolve_rows(
+/// An application row or file whose fact a batch changes.
+pub(in crate::store) struct ChangedRow {
+    /// The fact before the batch, if there was one.
+    pub before: Option<Row>,
+    /// The fact now.
+    pub winner: Winner<Row>,
+}
+
+impl ChangedRow {
+    /// The state now.
+    pub const fn after(&self) -> &Row {
+        &self.winner.reported.report.state
+    }
+}
+
+/// Resolves the batch's reports of application rows and files. [`activity::write`](super::activity::write) stores what it
+/// returns.
+pub(in crate::store) async fn resolve_rows(
     tx: &mut PgConnection,
     reported: Vec<Reported<Row>>,
     settings: &DecodeSettings,
-) -> Result<BTreeMap<String, Changed<Row>>, sqlx::Error> {
+) -> Result<Vec<ChangedRow>, sqlx::Error> {
     if reported.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Vec::new());
     }
-    let stored = rows::load(tx, &reported).await?;
+    let mut stored = rows::load(tx, &reported).await?;
     let (imported, reported) = reported.into_iter().partition(is_imported);
     let winners = decide_winners(tx, reported, &stored, &HashSet::new(), settings, of_row).await?;
     let winners = add_imported(latest(winners, &stored), imported, &stored);
-    rows::write(tx, &winners).await?;
-    Ok(changes(winners, stored))
+    let changed = winners.into_iter().map(|winner| {
+        let before = stored.remove(&winner.reported.report.subject).map(|stored| stored.state);
+        ChangedRow { before, winner }
+    });
+    Ok(changed.collect())
 }
 
 /// Whether it was imported from the application's tables.
@@ -157,20 +179,15 @@ fn of_row(payload: Payload) -> Option<Report<Row>> {
     if let Payload::Row(report) = payload { Some(report) } else { None }
 }
 
-fn subjects<T>(reported: &[Reported<T>]) -> Vec<String> {
-    let subjects: BTreeSet<&String> = reported.iter().map(|one| &one.report.subject).collect();
-    subjects.into_iter().cloned().collect()
-}
-
-fn changes<T: Clone>(
-    winners: Vec<Winner<T>>,
-    mut stored: HashMap<String, Stored<T>>,
-) -> BTreeMap<String, Changed<T>> {
+fn changes(
+    winners: Vec<Winner<StripeObject>>,
+    mut stored: HashMap<String, Stored<StripeObject>>,
+) -> BTreeMap<String, ChangedObject> {
     winners
         .into_iter()
         .map(|Winner { reported, .. }| {
             let before = stored.remove(&reported.report.subject).map(|stored| stored.state);
-            (reported.report.subject, Changed { before, after: reported.report.state })
+            (reported.report.subject, ChangedObject { before, after: reported.report.state })
         })
         .collect()
 }

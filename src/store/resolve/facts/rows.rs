@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{HistoryPosition, Reported, Stored, Winner};
+use super::{HistoryPosition, Reported, Stored};
 use crate::project::supabase::Row;
 
 #[derive(FromRow)]
@@ -49,37 +49,4 @@ pub(in crate::store) async fn load(
         )
     });
     Ok(facts.collect())
-}
-
-/// Stores the winners as facts.
-pub(in crate::store) async fn write(
-    tx: &mut PgConnection,
-    winners: &[Winner<Row>],
-) -> Result<(), sqlx::Error> {
-    if winners.is_empty() {
-        return Ok(());
-    }
-    let states = || winners.iter().map(|winner| &winner.reported.report.state);
-    sqlx::query(
-        "insert into row_facts
-             (relation, row_id, user_id, counted, amount, occurred_at, final, number, event_id, tied)
-         select * from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[], $7::bool[], $8::bigint[], $9::text[], $10::bool[])
-         on conflict (relation, row_id) do update set
-             user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
-             occurred_at = excluded.occurred_at, final = excluded.final, number = excluded.number,
-             event_id = excluded.event_id, tied = excluded.tied",
-    )
-    .bind(states().map(|row| row.relation.as_str()).collect::<Vec<_>>())
-    .bind(states().map(|row| row.row_id.as_str()).collect::<Vec<_>>())
-    .bind(states().map(|row| row.user_id).collect::<Vec<_>>())
-    .bind(states().map(|row| row.counted).collect::<Vec<_>>())
-    .bind(states().map(|row| row.amount).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.reported.report.occurred_at).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.reported.report.is_final).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.reported.report.sequence).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.reported.event_id.as_str()).collect::<Vec<_>>())
-    .bind(winners.iter().map(|winner| winner.tied).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
 }
