@@ -72,15 +72,4 @@ impl AffectedRevenue {
         self.touched_customers.extend(self.customers_to_value.iter().cloned());
         self.touched_customers.extend(self.payments.customers().map(ToOwned::to_owned));
     }
-
-    /// Whether nothing besides activity can have changed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.owners_to_decide.is_empty()
-            && self.touched_customers.is_empty()
-            && self.users.is_empty()
-            && self.named.is_empty()
-            && self.thin_event_objects.is_empty()
-            && self.payments.written.is_empty()
-            && self.payments.removed.is_empty()
-    }
 }

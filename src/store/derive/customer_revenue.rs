@@ -41,41 +41,36 @@ pub async fn load(
     Ok(revenue.collect())
 }
 
-/// Writes the difference between `before` and `after`, which holds no zeros: a currency that only a
-/// superseded event named must leave no trace.
-pub async fn write(
-    tx: &mut PgConnection,
-    before: &SumsByCustomer,
-    after: &SumsByCustomer,
-) -> Result<(), sqlx::Error> {
-    let ended: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
-    if !ended.is_empty() {
-        sqlx::query(
-            "delete from customer_revenue r using unnest($1::text[], $2::text[]) as g (customer_id, currency)
-             where r.customer_id = g.customer_id and r.currency = g.currency",
-        )
-        .bind(ended.iter().map(|key| key.0.as_str()).collect::<Vec<_>>())
-        .bind(ended.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
+/// The difference between what the sums were and what they are.
+pub struct ChangedSums<'a> {
+    /// Those that are new or differ.
+    pub written: Vec<(&'a (String, String), &'a Sums)>,
+    /// The customers and currencies without any sum now: one that only a superseded event named must leave no trace.
+    pub ended: Vec<&'a (String, String)>,
+}
+
+impl<'a> ChangedSums<'a> {
+    /// `after` holds no zeros.
+    #[must_use]
+    pub fn between(before: &'a SumsByCustomer, after: &'a SumsByCustomer) -> Self {
+        Self {
+            written: after.iter().filter(|(key, sums)| before.get(key) != Some(sums)).collect(),
+            ended: before.keys().filter(|key| !after.contains_key(*key)).collect(),
+        }
     }
-    let changed: Vec<_> = after.iter().filter(|(key, sums)| before.get(key) != Some(sums)).collect();
-    if changed.is_empty() {
+}
+
+/// Deletes the sums of these customers in these currencies.
+pub async fn delete(tx: &mut PgConnection, ended: &[&(String, String)]) -> Result<(), sqlx::Error> {
+    if ended.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "insert into customer_revenue (customer_id, currency, mrr, collected, refunded, disputed)
-         select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-         on conflict (customer_id, currency) do update set
-             mrr = excluded.mrr, collected = excluded.collected, refunded = excluded.refunded,
-             disputed = excluded.disputed",
+        "delete from customer_revenue r using unnest($1::text[], $2::text[]) as g (customer_id, currency)
+         where r.customer_id = g.customer_id and r.currency = g.currency",
     )
-    .bind(changed.iter().map(|(key, _)| key.0.as_str()).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(key, _)| key.1.as_str()).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, sums)| sums.mrr).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, sums)| sums.collected).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, sums)| sums.refunded).collect::<Vec<_>>())
-    .bind(changed.iter().map(|(_, sums)| sums.disputed).collect::<Vec<_>>())
+    .bind(ended.iter().map(|key| key.0.as_str()).collect::<Vec<_>>())
+    .bind(ended.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

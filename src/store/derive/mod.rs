@@ -23,8 +23,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::customer_revenue::SumsByCustomer;
-use self::members::activity::{self, ActivityOnly};
+use self::customer_revenue::{ChangedSums, SumsByCustomer};
+use self::members::activity::MemberActivity;
+use self::members::locked::LockedMembers;
 use self::members::{Context, MemberInputs};
 use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
@@ -54,52 +55,28 @@ pub(super) async fn derive(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let derivation = Derivation { tables, settings, now };
-    let Affected { revenue, mut activity_only, sms } = affected;
-    if revenue.is_empty() {
-        lock_existing_users(tx, tables, [&mut activity_only]).await?;
-    } else {
-        activity_only = derive_revenue(tx, derivation, revenue, activity_only).await?;
-    }
-    derive_activity(tx, derivation, &activity_only).await?;
+    let Affected { revenue, activity_only, sms } = affected;
+    derive_members(tx, derivation, revenue, activity_only).await?;
     if tables == Tables::Live {
         sms::write(tx, &sms, &settings.sms, now).await?;
     }
     Ok(())
 }
 
-/// Derives the rows of activity of `users`, of whom nothing else can have changed. Those without a row, or whose
-/// revenue was not derived today, are derived completely.
-async fn derive_activity(
-    tx: &mut PgConnection,
-    derivation: Derivation<'_>,
-    users: &BTreeSet<Uuid>,
-) -> Result<(), sqlx::Error> {
-    let Derivation { tables, settings, now } = derivation;
-    let as_of = tables.as_of(tx, users).await?;
-    let context = Context { settings, now, as_of: &as_of };
-    let ActivityOnly { members, to_derive_completely } =
-        activity::load_activity_only(tx, users, &context).await?;
-    activity::write(tx, &members, &context).await?;
-    if to_derive_completely.is_empty() {
-        return Ok(());
-    }
-    let affected = AffectedRevenue { users: to_derive_completely, ..AffectedRevenue::default() };
-    derive_revenue(tx, derivation, affected, BTreeSet::new()).await?;
-    Ok(())
-}
-
 /// The customers and users that a derivation is about. The users exist, and of live rows they are locked.
-struct RevenueScope {
+struct Scope {
     /// Customers whose owner was decided again.
     decided: BTreeSet<String>,
     /// Users whose rows are derived completely.
     complete: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payment_only: BTreeSet<Uuid>,
-    /// Users of whom only the activity may have changed.
-    activity_only: BTreeSet<Uuid>,
+    /// The activity of those whose rows are derived completely, and of those of whom only that may have changed.
+    activity: Vec<MemberActivity>,
     /// The customers of the users whose rows are derived, completely or for payments only.
     customers: OwnedCustomers,
+    /// Members whose rows are computed as of another moment than now.
+    as_of: HashMap<Uuid, OffsetDateTime>,
 }
 
 /// The customers of the users in a scope.
@@ -110,6 +87,8 @@ struct OwnedCustomers {
     with_unassigned_movements: HashMap<String, Uuid>,
     /// When the clock next changes their values; `None` if that was not loaded.
     recompute_times: Option<HashMap<String, OffsetDateTime>>,
+    /// Their sums and those of all other affected customers; `None` if they were not loaded.
+    sums: Option<SumsByCustomer>,
     /// Whether there may be leads that they convert. `true` if that was not loaded: `leads::convert` looks itself.
     has_leads: bool,
 }
@@ -117,12 +96,15 @@ struct OwnedCustomers {
 impl OwnedCustomers {
     /// Those of `users` among the stored ones: complete if no owner was decided again.
     fn from_stored(stored: &StoredOwners, users: &BTreeSet<Uuid>) -> Self {
-        let mut owners = stored.by_customer();
-        owners.retain(|_, user| users.contains(user));
+        let of_users = |mut owners: HashMap<String, Uuid>| {
+            owners.retain(|_, user| users.contains(user));
+            owners
+        };
         Self {
-            owners,
-            with_unassigned_movements: stored.with_unassigned_movements(),
+            owners: of_users(stored.by_customer()),
+            with_unassigned_movements: of_users(stored.with_unassigned_movements()),
             recompute_times: Some(stored.recompute_times()),
+            sums: Some(stored.sums()),
             has_leads: stored.has_leads(),
         }
     }
@@ -130,18 +112,24 @@ impl OwnedCustomers {
     /// Loads those of `users`.
     async fn load(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<Self, sqlx::Error> {
         let owners = owners::of_users(tx, users).await?;
-        Ok(Self { with_unassigned_movements: owners.clone(), owners, recompute_times: None, has_leads: true })
+        Ok(Self {
+            with_unassigned_movements: owners.clone(),
+            owners,
+            recompute_times: None,
+            sums: None,
+            has_leads: true,
+        })
     }
 }
 
-impl RevenueScope {
-    /// Decides and writes the owners that may have changed. Then locks the users whose rows are derived, with those of
+impl Scope {
+    /// Decides and writes the owners that may have changed. Locks the users whose rows are derived, with those of
     /// `activity_only`; users that do not exist are left out.
     async fn decide_and_lock(
         tx: &mut PgConnection,
         Derivation { tables, settings, now }: Derivation<'_>,
         affected: &AffectedRevenue,
-        mut activity_only: BTreeSet<Uuid>,
+        activity_only: BTreeSet<Uuid>,
     ) -> Result<(Self, OwnerDecisions), sqlx::Error> {
         let touched: BTreeSet<String> =
             affected.touched_customers.difference(&affected.owners_to_decide).cloned().collect();
@@ -152,14 +140,22 @@ impl RevenueScope {
         // A named user who has a revenue row and a customer whose owner stays is derived through that customer.
         complete.extend(affected.named.difference(&stored.users_with_revenue_row()));
         // If no owner can change and nobody else was named, everything was loaded with the stored owners.
-        let is_loaded = decided.is_empty() && complete.is_empty();
+        let mut is_loaded = decided.is_empty() && complete.is_empty();
 
         let decisions = owners::decide_owners(tx, &decided, settings.matching, now).await?;
         complete.extend(decisions.before.iter().chain(&decisions.named));
         complete.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payment_only: BTreeSet<Uuid> =
             stored.by_customer().into_values().filter(|user| !complete.contains(user)).collect();
-        lock_existing_users(tx, tables, [&mut complete, &mut payment_only, &mut activity_only]).await?;
+        complete.extend(take_those_without_sums(&mut payment_only, &stored, &affected.payments));
+        let locked =
+            LockedMembers::lock(tx, tables, [&mut complete, &mut payment_only], &activity_only).await?;
+        let as_of = tables.as_of(tx, &locked.users()).await?;
+        let (activity, to_derive_completely) =
+            locked.activity(&complete, &Context { settings, now, as_of: &as_of });
+        is_loaded &= to_derive_completely.is_empty();
+        payment_only.retain(|user| !to_derive_completely.contains(user));
+        complete.extend(to_derive_completely);
 
         let users: BTreeSet<Uuid> = complete.union(&payment_only).copied().collect();
         let customers = if is_loaded {
@@ -167,7 +163,7 @@ impl RevenueScope {
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
-        Ok((Self { decided, complete, payment_only, activity_only, customers }, decisions))
+        Ok((Self { decided, complete, payment_only, activity, customers, as_of }, decisions))
     }
 
     /// All affected customers.
@@ -182,64 +178,65 @@ impl RevenueScope {
         let of_complete = of_complete.map(|(customer, _)| customer);
         self.decided.iter().chain(&affected.customers_to_value).chain(of_complete).cloned().collect()
     }
-
-    /// Members without any sum left need the subscriptions for their currency, so they are derived completely.
-    fn derive_completely_without_sums(&mut self, before: &SumsByCustomer, payments: &ChangedPayments) {
-        if self.payment_only.is_empty() {
-            return;
-        }
-        let after = sums(before, payments, &[], &BTreeSet::new());
-        let owners = &self.customers.owners;
-        let with_sums: BTreeSet<Uuid> =
-            after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
-        let without = self.payment_only.extract_if(.., |user| !with_sums.contains(user));
-        self.complete.extend(without);
-    }
 }
 
-/// Derives the revenue of what is `affected` and writes it. Returns those of `activity_only` who exist and whose activity
-/// was not derived with it.
-async fn derive_revenue(
+/// Takes out those without any sum left: they need the subscriptions for their currency, so they are derived completely.
+/// `stored` has all customers of each.
+fn take_those_without_sums(
+    payment_only: &mut BTreeSet<Uuid>,
+    stored: &StoredOwners,
+    payments: &ChangedPayments,
+) -> Vec<Uuid> {
+    if payment_only.is_empty() {
+        return Vec::new();
+    }
+    let (owners, after) = (stored.by_customer(), sums(&stored.sums(), payments, &[], &BTreeSet::new()));
+    let with_sums: BTreeSet<Uuid> =
+        after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
+    payment_only.extract_if(.., |user| !with_sums.contains(user)).collect()
+}
+
+/// Derives the rows of what is `affected`, and of the users in `activity_only`, and writes them.
+async fn derive_members(
     tx: &mut PgConnection,
     derivation: Derivation<'_>,
     mut affected: AffectedRevenue,
     activity_only: BTreeSet<Uuid>,
-) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     let Derivation { tables, now, .. } = derivation;
-    let (mut scope, decisions) =
-        RevenueScope::decide_and_lock(tx, derivation, &affected, activity_only).await?;
+    let (mut scope, decisions) = Scope::decide_and_lock(tx, derivation, &affected, activity_only).await?;
     let OwnerDecisions { reassigned, parked: undecided, matches, .. } = decisions;
     if tables == Tables::Live {
         owners::record(tx, matches, now).await?;
     }
-    let before = customer_revenue::load(tx, &scope.all_customers(&affected)).await?;
-    scope.derive_completely_without_sums(&before, &affected.payments);
+    let before = match mem::take(&mut scope.customers.sums) {
+        Some(sums) => sums,
+        None => customer_revenue::load(tx, &scope.all_customers(&affected)).await?,
+    };
     let recompute_from = mem::take(&mut affected.recompute_from);
-    let valued = value(tx, &scope, &affected, recompute_from, &before, now).await?;
+    let valued = value(tx, &scope, &affected, recompute_from, before, now).await?;
     let force_rewrite = mem::take(&mut affected.force_rewrite);
     let history =
         write_rows(tx, derivation, &scope, &affected.payments, force_rewrite, reassigned, &valued).await?;
-    let RevenueScope { decided, complete, mut activity_only, .. } = scope;
-    park(tx, affected, decided, undecided, &valued.subscriptions, history, now).await?;
-    activity_only.retain(|user| !complete.contains(user));
-    Ok(activity_only)
+    park(tx, affected, scope.decided, undecided, &valued.subscriptions, history, now).await
 }
 
 /// What valuing the customers of a scope gives.
 struct Valued {
     subscriptions: Vec<TieredSubscription>,
+    /// The customers' sums before the batch.
+    before: SumsByCustomer,
     /// The customers' sums after the batch.
     sums: SumsByCustomer,
 }
 
-/// Values the subscriptions of the customers in `scope`. Writes the customers' sums, which were `before`, and revises their
-/// ledgers.
+/// Values the subscriptions of the customers in `scope`, whose sums were `before`, and revises their ledgers.
 async fn value(
     tx: &mut PgConnection,
-    scope: &RevenueScope,
+    scope: &Scope,
     affected: &AffectedRevenue,
     mut recompute_from: RecomputeFrom,
-    before: &SumsByCustomer,
+    before: SumsByCustomer,
     now: OffsetDateTime,
 ) -> Result<Valued, sqlx::Error> {
     let customers = scope.customers_to_value(affected);
@@ -252,10 +249,9 @@ async fn value(
     let Valuations { subscriptions, catalogue } =
         valuation::value(tx, &customers, &recompute_times, now).await?;
     let subscriptions = subscriptions::assign_tiers(tx, subscriptions).await?;
-    let sums = sums(before, &affected.payments, &subscriptions, &customers);
-    customer_revenue::write(tx, before, &sums).await?;
+    let sums = sums(&before, &affected.payments, &subscriptions, &customers);
     ledger::revise(tx, &recompute_from, catalogue, owners, now).await?;
-    Ok(Valued { subscriptions, sums })
+    Ok(Valued { subscriptions, before, sums })
 }
 
 /// Writes the rows of the users in `scope`, and assigns the ledgers of `reassigned` customers. Returns what it found out
@@ -263,13 +259,13 @@ async fn value(
 async fn write_rows(
     tx: &mut PgConnection,
     Derivation { tables, settings, now }: Derivation<'_>,
-    scope: &RevenueScope,
+    scope: &Scope,
     payments: &ChangedPayments,
     mut force_rewrite: BTreeSet<String>,
     reassigned: BTreeSet<String>,
     valued: &Valued,
 ) -> Result<payment_history::Written, sqlx::Error> {
-    let RevenueScope { complete, payment_only, customers, .. } = scope;
+    let Scope { complete, payment_only, activity, customers, as_of, .. } = scope;
     let OwnedCustomers { owners, with_unassigned_movements, has_leads, .. } = customers;
     // The revised movements have their user already; this is for all others.
     ledger::assign(tx, &reassigned, owners, with_unassigned_movements).await?;
@@ -277,14 +273,15 @@ async fn write_rows(
     let with_new_row = subscriptions::write(tx, &valued.subscriptions, owners, now).await?;
     force_rewrite.extend(reassigned.into_iter().chain(with_new_row));
     let history = payment_history::write(tx, payments, &force_rewrite, owners).await?;
-    let as_of = tables.as_of(tx, complete).await?;
     let inputs = MemberInputs {
         complete,
         payment_only,
+        activity,
         owners,
         sums: &valued.sums,
+        changed_sums: ChangedSums::between(&valued.before, &valued.sums),
         subscriptions: &valued.subscriptions,
-        context: Context { settings, now, as_of: &as_of },
+        context: Context { settings, now, as_of },
     };
     members::write(tx, &inputs).await?;
     if tables == Tables::Live && *has_leads {
@@ -318,30 +315,6 @@ async fn park(
         .chain(history.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await
-}
-
-/// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
-/// this transaction, or this one waits here, before it has written any row that the deletion needs.
-async fn lock_existing_users<const N: usize>(
-    tx: &mut PgConnection,
-    tables: Tables,
-    sets: [&mut BTreeSet<Uuid>; N],
-) -> Result<(), sqlx::Error> {
-    let users: BTreeSet<Uuid> = sets.iter().flat_map(|users| users.iter().copied()).collect();
-    if users.is_empty() {
-        return Ok(());
-    }
-    let statement = match tables {
-        Tables::Live => "select ingest.hold_users($1)",
-        Tables::Shadow => "select id from auth.users where id = any($1)",
-    };
-    let users: Vec<Uuid> = users.into_iter().collect();
-    let existing: Vec<Uuid> = sqlx::query_scalar(statement).bind(users).fetch_all(tx).await?;
-    let existing: BTreeSet<Uuid> = existing.into_iter().collect();
-    for users in sets {
-        users.retain(|user| existing.contains(user));
-    }
-    Ok(())
 }
 
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of

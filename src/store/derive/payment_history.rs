@@ -44,19 +44,15 @@ pub async fn write(
     delete_unowned(tx, changes, force_rewrite, owners).await?;
 
     let mut rows = load(tx, changes, force_rewrite, owners).await?;
-    let exceeding_int4 =
+    let exceeding_int4: Vec<String> =
         rows.iter().filter(|row| row.payment.exceeds_int4()).map(|row| row.payment.id.clone()).collect();
-    let has_conflicts = preexisting_payments::has_conflicts(tx, &rows).await?;
-    if has_conflicts {
-        preexisting_payments::adopt(tx, &mut rows).await?;
+    if exceeding_int4.is_empty() && upsert(tx, &rows, Conflicts::Unknown).await? {
+        return Ok(Written::default());
     }
+    preexisting_payments::adopt(tx, &mut rows).await?;
     let too_large = park_too_large(tx, &mut rows).await?;
-    if !rows.is_empty() {
-        if has_conflicts {
-            preexisting_payments::release_payment_intents(tx, &rows).await?;
-        }
-        upsert(tx, &rows).await?;
-    }
+    preexisting_payments::release_payment_intents(tx, &rows).await?;
+    upsert(tx, &rows, Conflicts::Resolved).await?;
     Ok(Written { exceeding_int4, too_large })
 }
 
@@ -142,19 +138,47 @@ async fn park_too_large(
         .collect())
 }
 
-async fn upsert(tx: &mut PgConnection, rows: &[OwnedPayment]) -> Result<(), sqlx::Error> {
+/// Whether another row may have the invoice or the payment intent of one that is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conflicts {
+    /// Perhaps: if one has, nothing is written.
+    Unknown,
+    /// What can be adopted is, and payment intents are released.
+    Resolved,
+}
+
+/// Returns whether the rows were written. Possible conflicts are looked up by index, whatever the table statistics say.
+async fn upsert(
+    tx: &mut PgConnection,
+    rows: &[OwnedPayment],
+    conflicts: Conflicts,
+) -> Result<bool, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(true);
+    }
     let payments = || rows.iter().map(|row| &row.payment);
-    sqlx::query(
-        "insert into payment_history as h
+    let written = sqlx::query(
+        "with written as materialized (
+             select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+                                  $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[])
+                 as n (id, user_id, subscription, intent, invoice, amount, currency, status, description, paid_at,
+                       created_at, refunded, disputed)
+         ), conflicting as materialized (
+             select from written n
+             cross join lateral (
+                 (select h.id from payment_history h where h.stripe_invoice_id = n.invoice offset 0)
+                 union all
+                 (select h.id from payment_history h where h.stripe_payment_intent_id = n.intent offset 0)
+             ) h
+             where h.id <> n.id and not $14
+         )
+         insert into payment_history as h
              (id, user_id, subscription_id, stripe_payment_intent_id, stripe_invoice_id, amount, currency, status,
               description, paid_at, created_at, amount_refunded, amount_disputed)
          select n.id, n.user_id, s.id, n.intent, n.invoice, n.amount, n.currency, n.status, n.description, n.paid_at,
                 n.created_at, n.refunded, n.disputed
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-                     $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[])
-             as n (id, user_id, subscription, intent, invoice, amount, currency, status, description, paid_at,
-                   created_at, refunded, disputed)
-         left join customer_subscriptions s on s.stripe_subscription_id = n.subscription
+         from written n left join customer_subscriptions s on s.stripe_subscription_id = n.subscription
+         where not exists (select from conflicting)
          on conflict (id) do update set
              user_id = excluded.user_id, subscription_id = excluded.subscription_id,
              stripe_payment_intent_id = excluded.stripe_payment_intent_id,
@@ -176,7 +200,8 @@ async fn upsert(tx: &mut PgConnection, rows: &[OwnedPayment]) -> Result<(), sqlx
     .bind(payments().map(|p| from_unix_seconds(p.created)).collect::<Vec<_>>())
     .bind(payments().map(|p| p.refunded).collect::<Vec<_>>())
     .bind(payments().map(|p| p.disputed).collect::<Vec<_>>())
+    .bind(conflicts == Conflicts::Resolved)
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(written.rows_affected() > 0)
 }

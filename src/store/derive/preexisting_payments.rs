@@ -10,32 +10,6 @@ use super::delete_unreferenced;
 use super::payment_history::OwnedPayment;
 use crate::store::resolve::payments::row_id;
 
-/// Whether any other row has the invoice or the payment intent of one of `rows`: if none does, there is
-/// nothing to adopt or release. Each is looked up by index, whatever the table statistics say.
-pub(in crate::store) async fn has_conflicts(
-    tx: &mut PgConnection,
-    rows: &[OwnedPayment],
-) -> Result<bool, sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(false);
-    }
-    sqlx::query_scalar(
-        "select exists (
-             select from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, invoice, intent)
-             cross join lateral (
-                 (select h.id from payment_history h where h.stripe_invoice_id = n.invoice offset 0)
-                 union all
-                 (select h.id from payment_history h where h.stripe_payment_intent_id = n.intent offset 0)
-             ) h
-             where h.id <> n.id)",
-    )
-    .bind(rows.iter().map(|row| row.history_id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.payment.invoice.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect::<Vec<_>>())
-    .fetch_one(tx)
-    .await
-}
-
 /// Adopts for each payment the pre-existing row that has its invoice, else its payment intent. The order of
 /// reports does not matter: a row of ours is replaced.
 pub(in crate::store) async fn adopt(

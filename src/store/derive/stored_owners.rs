@@ -1,4 +1,5 @@
-//! The stored owners of customers about whom no new evidence was reported: they are not decided again.
+//! The stored owners of customers about whom no new evidence was reported, which are not decided again, and the customers'
+//! sums.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,7 +7,9 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::customer_revenue::SumsByCustomer;
 use crate::store::parked::Reason;
+use crate::store::resolve::payments::Sums;
 
 /// The parking reasons for which a customer's owner is decided again with every event.
 const UNDECIDED: [Reason; 4] =
@@ -15,6 +18,7 @@ const UNDECIDED: [Reason; 4] =
 /// Some customers and the other customers of their users.
 #[derive(Debug, Default)]
 pub(in crate::store) struct StoredOwners {
+    /// One for each currency of a customer.
     customers: Vec<Customer>,
 }
 
@@ -29,6 +33,24 @@ struct Customer {
     has_revenue_row: bool,
     has_unassigned_movements: bool,
     has_leads: bool,
+    /// `None` without any sum, as the following.
+    currency: Option<String>,
+    mrr: Option<i64>,
+    collected: Option<i64>,
+    refunded: Option<i64>,
+    disputed: Option<i64>,
+}
+
+impl Customer {
+    fn sums(&self) -> Option<((String, String), Sums)> {
+        let sums = Sums {
+            mrr: self.mrr?,
+            collected: self.collected?,
+            refunded: self.refunded?,
+            disputed: self.disputed?,
+        };
+        Some(((self.id.clone(), self.currency.clone()?), sums))
+    }
 }
 
 impl StoredOwners {
@@ -92,6 +114,11 @@ impl StoredOwners {
         unassigned.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
+    /// The customers' sums.
+    pub(in crate::store) fn sums(&self) -> SumsByCustomer {
+        self.customers.iter().filter_map(Customer::sums).collect()
+    }
+
     /// Whether there may be leads that a payment could affect. Every row has the same answer: whether `leads` has any row.
     pub(in crate::store) fn has_leads(&self) -> bool {
         self.customers.first().is_none_or(|it| it.has_leads)
@@ -116,7 +143,8 @@ const STORED: &str = "
            (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null as has_revenue_row,
            (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null
                as has_unassigned_movements,
-           exists (select from public.leads) as has_leads
+           exists (select from public.leads) as has_leads, r.currency, r.mrr, r.collected, r.refunded, r.disputed
     from connected n
     cross join lateral (select * from customers c where c.id = n.id offset 0) c
-    left join lateral (select u.id from auth.users u where u.id = c.user_id offset 0) u on true";
+    left join lateral (select u.id from auth.users u where u.id = c.user_id offset 0) u on true
+    left join lateral (select r.* from customer_revenue r where r.customer_id = c.id offset 0) r on true";

@@ -2,9 +2,10 @@
 
 use memberflow::money::decimals;
 use serde_json::{Value, json};
+use time::Duration;
 use uuid::Uuid;
 
-use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, stripe};
+use crate::support::app::{BEGIN, NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::orders::orders;
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
@@ -320,4 +321,32 @@ async fn sql_and_program_know_the_same_minor_units_of_every_currency() {
     for (code, units) in codes.iter().zip(in_sql) {
         assert_eq!(units, 10_i32.pow(u32::try_from(decimals(code)).unwrap()), "{code}");
     }
+}
+
+#[tokio::test]
+async fn member_without_any_sum_is_derived_completely() {
+    let app = TestApp::begin().await;
+    let user = Uuid::from_u128(1);
+    app.sign_up(user, "ann@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    let mut trying = customer("cus_1", "ann@example.com");
+    trying["metadata"] = json!({"user_id": user});
+    let trial = subscription("sub_1", "cus_1", "trialing");
+    app.apply([
+        stripe("evt_1", "customer.created", 1, trying),
+        stripe("evt_2", "customer.subscription.created", 2, trial),
+    ])
+    .await;
+    let mut open = paid_invoice("in_1", "cus_1", 0);
+    open["status"] = json!("open");
+    let later = app.store_at(NOW + Duration::days(40));
+    assert_eq!(later.apply(&[stripe("evt_3", "invoice.finalized", 3, open)]).await.unwrap().new, 1);
+    let derived = app
+        .rows(
+            "select r.currency, r.last_calculated_at = a.last_calculated_at as is_as_of_one_moment,
+                    a.last_calculated_at = '2026-12-30 12:00Z' as is_of_now
+             from user_revenue_metrics r join user_activity_metrics a using (user_id)",
+        )
+        .await;
+    assert_eq!(derived, [json!({"currency": "usd", "is_as_of_one_moment": true, "is_of_now": true})]);
 }

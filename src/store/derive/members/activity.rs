@@ -1,20 +1,19 @@
 //! The rows of `user_activity_metrics`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Context;
-use crate::project::member::{self, MemberSubscription, SubscriptionSummary};
-use crate::project::stripe::StripeObject;
+use super::{Context, MemberInputs, MemberSummary};
+use crate::project::member::{self, SubscriptionSummary};
 use crate::project::supabase::tables::Metric;
 
 /// A member's activity without the counts, which SQL adds.
 pub struct MemberActivity {
-    pub(super) summary: SubscriptionSummary,
+    /// What the subscriptions say; `None` if they are valued with the member's revenue.
+    pub(super) summary: Option<SubscriptionSummary>,
     pub(super) activity: Activity,
 }
 
@@ -28,125 +27,25 @@ pub(super) struct Activity {
     has_overdue_urgent_ticket: bool,
 }
 
-#[derive(FromRow)]
-struct LoadedMember {
-    #[sqlx(flatten)]
-    activity: Activity,
-    /// As shown in the row of revenue, if any.
-    months_subscribed: Option<i32>,
-    last_calculated_at: Option<OffsetDateTime>,
-    /// The subscriptions.
-    states: Option<Vec<Json<StripeObject>>>,
-}
-
-/// Members of whom only activity can have changed.
-#[derive(Default)]
-pub struct ActivityOnly {
-    /// Those whose rows of activity suffice.
-    pub members: Vec<MemberActivity>,
-    /// Those without a row, or whose revenue was not derived today.
-    pub to_derive_completely: BTreeSet<Uuid>,
-}
-
-/// Loads the activity of those of `users` that exist, and tells those apart that must be derived completely.
-pub async fn load_activity_only(
+/// Writes the rows of activity. `summaries`: of the members whose subscriptions were valued.
+pub(super) async fn write(
     tx: &mut PgConnection,
-    users: &BTreeSet<Uuid>,
-    context: &Context<'_>,
-) -> Result<ActivityOnly, sqlx::Error> {
-    if users.is_empty() {
-        return Ok(ActivityOnly::default());
-    }
-    let loaded: Vec<LoadedMember> = sqlx::query_as(
-        "select u.id as user_id, l.last_login_at,
-                case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
-                r.months_subscribed, m.last_calculated_at, s.states,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id) as has_overdue_urgent_ticket
-         from auth.users u
-         left join lateral (
-             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
-         ) l on true
-         left join lateral (
-             select m.* from public.user_activity_metrics m where m.user_id = u.id limit 1
-         ) m on true
-         left join lateral (
-             select r.months_subscribed from user_revenue_metrics r where r.user_id = u.id limit 1
-         ) r on true
-         left join lateral (
-             select array_agg(f.state) as states from customers c
-             cross join lateral (
-                 select f.state from stripe_facts f
-                 where f.customer_id = c.id and f.kind = 'subscription' offset 0
-             ) f
-             where c.user_id = u.id
-         ) s on true
-         where u.id = any($1)",
-    )
-    .bind(users.iter().copied().collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let mut grouped = ActivityOnly::default();
-    for LoadedMember { activity, months_subscribed, last_calculated_at, states } in loaded {
-        let summary =
-            member::summarise(&without_mrr(states.unwrap_or_default()), context.as_of(activity.user_id));
-        let is_current = months_subscribed.is_none_or(|months| {
-            months == summary.months_subscribed.unwrap_or(0)
-                && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
-        });
-        if last_calculated_at.is_some() && is_current {
-            grouped.members.push(MemberActivity { summary, activity });
-        } else {
-            grouped.to_derive_completely.insert(activity.user_id);
-        }
-    }
-    Ok(grouped)
-}
-
-/// Subscriptions without their MRR, which activity does not need.
-fn without_mrr(states: Vec<Json<StripeObject>>) -> Vec<MemberSubscription> {
-    let subscriptions = states.into_iter().filter_map(|Json(state)| match state {
-        StripeObject::Subscription(subscription) => Some(subscription),
-        _ => None,
-    });
-    subscriptions
-        .map(|subscription| MemberSubscription {
-            status: subscription.effective_status().map(ToOwned::to_owned),
-            subscription,
-            mrr: 0,
-            currency: String::new(),
-            tier: None,
-        })
-        .collect()
-}
-
-/// Manual values are read from the live table, also when the shadow is being derived.
-pub(super) async fn load(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Activity>, sqlx::Error> {
-    sqlx::query_as(
-        "select u.id as user_id, l.last_login_at,
-                case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id) as has_overdue_urgent_ticket
-         from unnest($1::uuid[]) as u (id)
-         left join lateral (
-             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
-         ) l on true
-         left join public.user_activity_metrics m on m.user_id = u.id",
-    )
-    .bind(users)
-    .fetch_all(tx)
-    .await
-}
-
-/// Writes the rows of activity of `members`.
-pub async fn write(
-    tx: &mut PgConnection,
-    members: &[MemberActivity],
-    context: &Context<'_>,
+    inputs: &MemberInputs<'_>,
+    summaries: &BTreeMap<Uuid, MemberSummary>,
 ) -> Result<(), sqlx::Error> {
+    let MemberInputs { activity: members, context, .. } = inputs;
     if members.is_empty() {
         return Ok(());
     }
-    let (engagement, health): (Vec<_>, Vec<_>) =
-        members.iter().map(|one| engagement_and_health(one, context)).unzip();
+    let none = SubscriptionSummary::default();
+    let valued = |user| summaries.get(user).map_or(&none, |it| &it.summary);
+    let (engagement, health): (Vec<_>, Vec<_>) = members
+        .iter()
+        .map(|MemberActivity { summary, activity }| {
+            let summary = summary.as_ref().unwrap_or_else(|| valued(&activity.user_id));
+            engagement_and_health(summary, activity, context)
+        })
+        .unzip();
     let tables = &context.settings.decoding.tables;
     let activity = || members.iter().map(|member| &member.activity);
     let days = |one: &Activity| one.last_login_at.map(|at| whole_days(at, context.as_of(one.user_id)));
@@ -168,8 +67,11 @@ pub async fn write(
 }
 
 /// The computed engagement, and the health that follows from the engagement shown, manual or not.
-fn engagement_and_health(member: &MemberActivity, context: &Context<'_>) -> (&'static str, &'static str) {
-    let MemberActivity { summary, activity } = member;
+fn engagement_and_health(
+    summary: &SubscriptionSummary,
+    activity: &Activity,
+    context: &Context<'_>,
+) -> (&'static str, &'static str) {
     let at = context.as_of(activity.user_id);
     let computed = member::engagement(activity.last_login_at, summary, context.settings.thresholds, at);
     let shown = activity.manual_engagement.as_deref().unwrap_or(computed);

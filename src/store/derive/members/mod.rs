@@ -1,6 +1,7 @@
 //! The members' tables: `user_revenue_metrics`, `user_revenue_by_currency` and `user_activity_metrics`.
 
 pub mod activity;
+pub mod locked;
 mod revenue;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::activity::MemberActivity;
-use super::customer_revenue;
+use super::customer_revenue::{ChangedSums, SumsByCustomer};
 use super::subscriptions::TieredSubscription;
 use crate::project::member::{self, MemberSubscription, SubscriptionSummary};
 use crate::store::StoreSettings;
@@ -21,10 +22,14 @@ pub struct MemberInputs<'a> {
     pub complete: &'a BTreeSet<Uuid>,
     /// Users who exist and of whom only payments were reported: only the amounts of their rows are written.
     pub payment_only: &'a BTreeSet<Uuid>,
+    /// The members whose row of activity is written.
+    pub activity: &'a [MemberActivity],
     /// Each customer of both, with its user.
     pub owners: &'a HashMap<String, Uuid>,
     /// The customers' sums.
-    pub sums: &'a customer_revenue::SumsByCustomer,
+    pub sums: &'a SumsByCustomer,
+    /// Those that changed, and are written with the rows.
+    pub changed_sums: ChangedSums<'a>,
     /// The customers' subscriptions.
     pub subscriptions: &'a [TieredSubscription],
     pub(super) context: Context<'a>,
@@ -44,26 +49,11 @@ impl Context<'_> {
     }
 }
 
-/// Writes the members' rows: revenue of all, activity of the `complete` ones.
+/// Writes the members' rows, and the customers' sums.
 pub async fn write(tx: &mut PgConnection, inputs: &MemberInputs<'_>) -> Result<(), sqlx::Error> {
-    if inputs.complete.is_empty() && inputs.payment_only.is_empty() {
-        return Ok(());
-    }
     let summaries = summaries(inputs);
     revenue::write(tx, inputs, &summaries).await?;
-    if inputs.complete.is_empty() {
-        return Ok(());
-    }
-    let users: Vec<Uuid> = inputs.complete.iter().copied().collect();
-    let members: Vec<MemberActivity> = activity::load(tx, &users)
-        .await?
-        .into_iter()
-        .map(|activity| MemberActivity {
-            summary: summaries.get(&activity.user_id).map(|it| it.summary.clone()).unwrap_or_default(),
-            activity,
-        })
-        .collect();
-    activity::write(tx, &members, &inputs.context).await
+    activity::write(tx, inputs, &summaries).await
 }
 
 /// What a member's subscriptions say.

@@ -1,4 +1,4 @@
-//! The rows of `user_revenue_metrics` and `user_revenue_by_currency`.
+//! The rows of `user_revenue_metrics` and `user_revenue_by_currency`, and the customers' sums that they add up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{MemberInputs, MemberSummary};
 use crate::project::member::{self, CurrencyRevenue};
+use crate::store::derive::customer_revenue;
 
 /// The revenue of each user with sums, by currency.
 fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<CurrencyRevenue>> {
@@ -23,16 +24,22 @@ fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<CurrencyRevenue>> {
     by_user.into_iter().map(|(user, by_currency)| (user, by_currency.into_values().collect())).collect()
 }
 
-/// Writes the revenue of those who have a customer, and deletes that of members who have none.
+/// Writes the customers' sums and the revenue of those who have a customer, and deletes that of members who have none.
 pub(super) async fn write(
     tx: &mut PgConnection,
     inputs: &MemberInputs<'_>,
     summaries: &BTreeMap<Uuid, MemberSummary>,
 ) -> Result<(), sqlx::Error> {
+    let MemberInputs { complete, payment_only, changed_sums, .. } = inputs;
+    customer_revenue::delete(tx, &changed_sums.ended).await?;
+    let sums = &changed_sums.written;
+    if complete.is_empty() && payment_only.is_empty() && sums.is_empty() {
+        return Ok(());
+    }
     let revenue = revenue(inputs);
     let with_customer: BTreeSet<Uuid> = inputs.owners.values().copied().collect();
-    let without: Vec<Uuid> = inputs.complete.difference(&with_customer).copied().collect();
-    let all: Vec<Uuid> = inputs.complete.union(inputs.payment_only).copied().collect();
+    let without: Vec<Uuid> = complete.difference(&with_customer).copied().collect();
+    let all: Vec<Uuid> = complete.union(payment_only).copied().collect();
     let users: Vec<Uuid> = all.iter().copied().filter(|user| with_customer.contains(user)).collect();
     let none = MemberSummary::default();
     let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).summary);
@@ -54,7 +61,7 @@ pub(super) async fn write(
         .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
         .bind(currency.collect::<Vec<_>>())
-        .bind(users.iter().map(|user| inputs.payment_only.contains(user)).collect::<Vec<_>>())
+        .bind(users.iter().map(|user| payment_only.contains(user)).collect::<Vec<_>>())
         .bind(inputs.context.now)
         .bind(&without)
         .bind(&all)
@@ -63,14 +70,26 @@ pub(super) async fn write(
         .bind(by_currency.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
         .bind(by_currency.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
         .bind(by_currency.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.0.as_str()).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(key, _)| key.1.as_str()).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(_, sums)| sums.mrr).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(_, sums)| sums.collected).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(_, sums)| sums.refunded).collect::<Vec<_>>())
+        .bind(sums.iter().map(|(_, sums)| sums.disputed).collect::<Vec<_>>())
         .execute(tx)
         .await?;
     Ok(())
 }
 
-/// Both tables at once. If only payments of a member were reported (`payment_only`), the subscription columns stay.
+/// All three tables at once. If only payments of a member were reported (`payment_only`), the subscription columns stay.
 const WRITE_REVENUE: &str = "
-    with gone as (
+    with sums as (
+        insert into customer_revenue (customer_id, currency, mrr, collected, refunded, disputed)
+        select * from unnest($19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
+        on conflict (customer_id, currency) do update set
+            mrr = excluded.mrr, collected = excluded.collected, refunded = excluded.refunded,
+            disputed = excluded.disputed
+    ), gone as (
         delete from user_revenue_metrics where user_id = any($12)
     ), gone_currencies as (
         delete from user_revenue_by_currency m where m.user_id = any($13)
