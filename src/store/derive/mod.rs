@@ -95,16 +95,21 @@ struct OwnedCustomers {
 
 impl OwnedCustomers {
     /// Those of `users` among the stored ones: complete if no owner was decided again.
-    fn from_stored(stored: &StoredOwners, users: &BTreeSet<Uuid>) -> Self {
+    fn from_stored(
+        stored: &StoredOwners,
+        owners: HashMap<String, Uuid>,
+        sums: SumsByCustomer,
+        users: &BTreeSet<Uuid>,
+    ) -> Self {
         let of_users = |mut owners: HashMap<String, Uuid>| {
             owners.retain(|_, user| users.contains(user));
             owners
         };
         Self {
-            owners: of_users(stored.by_customer()),
+            owners: of_users(owners),
             with_unassigned_movements: of_users(stored.with_unassigned_movements()),
             recompute_times: Some(stored.recompute_times()),
-            sums: Some(stored.sums()),
+            sums: Some(sums),
             has_leads: stored.has_leads(),
         }
     }
@@ -145,9 +150,10 @@ impl Scope {
         let decisions = owners::decide_owners(tx, &decided, settings.matching, now).await?;
         complete.extend(decisions.before.iter().chain(&decisions.named));
         complete.extend(stored.users_to_value(&affected.customers_to_value, now));
+        let (owners, sums) = (stored.by_customer(), stored.sums());
         let mut payment_only: BTreeSet<Uuid> =
-            stored.by_customer().into_values().filter(|user| !complete.contains(user)).collect();
-        complete.extend(take_those_without_sums(&mut payment_only, &stored, &affected.payments));
+            owners.values().copied().filter(|user| !complete.contains(user)).collect();
+        complete.extend(take_those_without_sums(&mut payment_only, &owners, &sums, &affected.payments));
         let locked =
             LockedMembers::lock(tx, tables, [&mut complete, &mut payment_only], &activity_only).await?;
         let as_of = tables.as_of(tx, &locked.users()).await?;
@@ -159,7 +165,7 @@ impl Scope {
 
         let users: BTreeSet<Uuid> = complete.union(&payment_only).copied().collect();
         let customers = if is_loaded {
-            OwnedCustomers::from_stored(&stored, &users)
+            OwnedCustomers::from_stored(&stored, owners, sums, &users)
         } else {
             OwnedCustomers::load(tx, &users).await?
         };
@@ -181,16 +187,17 @@ impl Scope {
 }
 
 /// Takes out those without any sum left: they need the subscriptions for their currency, so they are derived completely.
-/// `stored` has all customers of each.
+/// `owners` and the sums `before` the batch have all customers of each.
 fn take_those_without_sums(
     payment_only: &mut BTreeSet<Uuid>,
-    stored: &StoredOwners,
+    owners: &HashMap<String, Uuid>,
+    before: &SumsByCustomer,
     payments: &ChangedPayments,
 ) -> Vec<Uuid> {
     if payment_only.is_empty() {
         return Vec::new();
     }
-    let (owners, after) = (stored.by_customer(), sums(&stored.sums(), payments, &[], &BTreeSet::new()));
+    let after = sums(before, payments, &[], &BTreeSet::new());
     let with_sums: BTreeSet<Uuid> =
         after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
     payment_only.extract_if(.., |user| !with_sums.contains(user)).collect()
