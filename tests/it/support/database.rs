@@ -51,8 +51,8 @@ async fn spare_the_disk(admin: &mut PgConnection, database: &str) {
     execute(admin, &format!("alter database {database} set synchronous_commit = off")).await;
 }
 
-/// Enough for one who holds a lock and one who waits for it. Each connection plans every statement anew, which takes longer
-/// than what most tests ask.
+/// Enough for a transaction that has a lock and one that waits for it. Each connection plans every statement anew, which takes
+/// longer than most tests' statements themselves.
 const CONNECTIONS: u32 = 2;
 
 async fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
