@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 mod programs;
 mod rabbitmq;
+mod scram;
 mod server;
 
 use std::io;

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Child;
+use uuid::Uuid;
 
 use super::OLDEST_POSTGRES;
 use super::folder::Folder;
 use super::process::Process;
 use super::programs;
+use super::scram;
 use super::server::{Server, free_port, password, tail, wait_until_ready};
 
 /// `pg_hba.conf` entries for loopback: the superuser with a password, and roles created by tests without.
@@ -95,7 +97,7 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
     folder.make(&home)?;
     let password = password(folder, &home.join("password"))?;
     if !home.join("data").exists() {
-        make_cluster(folder, &programs, &home).await?;
+        make_cluster(folder, &programs, &home, &password).await?;
     }
     let mut port = free_port(port)?;
     let given_up = Instant::now() + PREDECESSOR_LIMIT;
@@ -120,14 +122,17 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
 
 /// Creates the cluster in a temporary folder and renames it when complete: a killed run leaves no partial
 /// cluster.
-async fn make_cluster(folder: &Folder, programs: &Path, home: &Path) -> Result<()> {
-    let unfinished = home.join("data.new");
+async fn make_cluster(folder: &Folder, programs: &Path, home: &Path, password: &str) -> Result<()> {
+    let (unfinished, verifier) = (home.join("data.new"), home.join("verifier"));
     fs::remove_dir_all(&unfinished).ok();
+    folder.write(&verifier, &scram::verifier(password, Uuid::new_v4().as_bytes()))?;
     let log = home.join("initdb.log");
     let mut initdb = folder.command(&programs.join("initdb"), home, &log)?;
-    initdb.kill_on_drop(true).arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(home.join("password"));
+    initdb.kill_on_drop(true).arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&verifier);
     initdb.args(["--username=postgres", "--auth=password", "--encoding=UTF8", "--no-locale", "--no-sync"]);
-    let status = initdb.status().await.context("cannot run initdb")?;
+    let status = initdb.status().await.context("cannot run initdb");
+    fs::remove_file(&verifier)?;
+    let status = status?;
     if !status.success() {
         bail!("initdb ended with {status}; its log {} says:\n{}", log.display(), tail(&log));
     }
@@ -145,12 +150,14 @@ fn launch(
     let data = home.join("data");
     let mut postgres = folder.command(&programs.join("postgres"), home, &home.join("log"))?;
     postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    // Demo data and tests only: no waiting for the disk. No socket, so no path can be too long for one.
+    // Demo data and tests only: no waiting for the disk, and no compiling for tables of a few rows. No socket, so no path can be
+    // too long for one.
     let settings = [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
         "full_page_writes=off",
+        "jit=off",
         "max_connections=300",
     ];
     postgres.args(settings.iter().flat_map(|setting| ["-c", setting]));
