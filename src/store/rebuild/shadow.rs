@@ -32,7 +32,11 @@ pub(super) async fn create(connection: &mut PgConnection) -> Result<(), sqlx::Er
     remove(connection).await?;
     let mut statements = format!("begin; create schema {SHADOW}; set local search_path = {SHADOW};");
     for table in &TABLES {
-        statements += &format!("create unlogged table {} (like {} including all);", table.name, table.live());
+        statements += &format!(
+            "create unlogged table {} (like {} including all excluding comments);",
+            table.name,
+            table.live()
+        );
     }
     statements += OWN_TABLES;
     statements += "commit";
