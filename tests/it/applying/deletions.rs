@@ -11,7 +11,7 @@ use crate::support::app::TestApp;
 
 #[tokio::test]
 async fn deleting_users_during_a_batch_does_not_deadlock() {
-    let app = TestApp::on(app_with_members(2).await.database.with_connections(6).await);
+    let app = TestApp::on(app_with_members(2).await.database.with_connections(6));
     let pool = &app.database.pool;
     let users = [1, 2].map(Uuid::from_u128);
     // The deletion has taken both users, and waits for a row of the first.

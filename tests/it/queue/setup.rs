@@ -53,7 +53,7 @@ impl Setup {
         // Shown where a test fails.
         let logs = tracing_subscriber::fmt().with_test_writer().with_env_filter("memberflow=debug");
         logs.try_init().ok();
-        let database = TestDatabase::migrated().await.with_connections(6).await;
+        let database = TestDatabase::migrated().await.with_connections(6);
         let mut config = crate::support::config(database.url());
         config.queue_prefix.clone_from(&broker.prefix);
         change(&mut config);

@@ -38,21 +38,35 @@ struct PopulatedApp {
 impl PopulatedApp {
     /// Members of so many rounds, signed up; no event yet.
     async fn found(rounds: usize) -> Self {
-        let (database, population) = (TestDatabase::migrated().await, Population::read());
-        let store = store(&database, NOW);
-        population.insert_tiers(&database.pool).await;
-        for round in 0..rounds {
-            population.sign_up(&database.pool, round, SignsUp::Before).await;
-        }
-        Self { database, store, population, rounds }
+        let populated = Self::on(TestDatabase::migrated().await, rounds);
+        populated.begin().await;
+        populated
     }
 
-    /// With all their events applied, in an order of chance.
+    /// With all their events applied, in an order of chance: a copy of what the first test made that wanted so many rounds.
     async fn lived(rounds: usize) -> Self {
-        let populated = Self::found(rounds).await;
-        apply(&populated.store, populated.shuffled(rounds as u64)).await;
-        populated.end().await;
-        populated
+        let what = format!("rebuilding: {rounds} rounds");
+        let database = TestDatabase::prepared(&what, async |database| {
+            let populated = Self::on(database, rounds);
+            populated.begin().await;
+            apply(&populated.store, populated.shuffled(rounds as u64)).await;
+            populated.end().await;
+            populated.database
+        })
+        .await;
+        Self::on(database, rounds)
+    }
+
+    fn on(database: TestDatabase, rounds: usize) -> Self {
+        let store = store(&database, NOW);
+        Self { database, store, population: Population::read(), rounds }
+    }
+
+    async fn begin(&self) {
+        self.population.insert_tiers(&self.database.pool).await;
+        for round in 0..self.rounds {
+            self.population.sign_up(&self.database.pool, round, SignsUp::Before).await;
+        }
     }
 
     fn shuffled(&self, seed: u64) -> Vec<Envelope> {

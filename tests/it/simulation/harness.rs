@@ -28,7 +28,7 @@ pub struct Harness {
 
 impl Harness {
     pub async fn new() -> Self {
-        let database = TestDatabase::migrated().await.with_connections(6).await;
+        let database = TestDatabase::migrated().await.with_connections(6);
         let names = TestBroker::new();
         let mut config = crate::support::config(database.url());
         config.queue_prefix = names.prefix.clone();

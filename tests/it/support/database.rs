@@ -55,8 +55,8 @@ async fn spare_the_disk(admin: &mut PgConnection, database: &str) {
 /// longer than most tests' statements themselves.
 const CONNECTIONS: u32 = 2;
 
-async fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    without_delay(PgPoolOptions::new().max_connections(connections)).connect_with(options).await.unwrap()
+fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    without_delay(PgPoolOptions::new().max_connections(connections)).connect_lazy_with(options)
 }
 
 /// A fresh database, dropped when this value is.
@@ -72,18 +72,18 @@ impl TestDatabase {
         let mut admin = admin().await;
         execute(&mut admin, &format!("create database {name}")).await;
         spare_the_disk(&mut admin, &name).await;
-        Self::open(name).await
+        Self::open(name)
     }
 
-    async fn open(name: String) -> Self {
+    pub(super) fn open(name: String) -> Self {
         let options: PgConnectOptions = server_url().parse().unwrap();
-        let pool = pool(options.database(&name).options([("jit", "off")]), CONNECTIONS).await;
+        let pool = pool(options.database(&name).options([("jit", "off")]), CONNECTIONS);
         Self { name, pool }
     }
 
-    /// The same for a test that does more at once.
-    pub async fn with_connections(mut self, connections: u32) -> Self {
-        self.pool = pool(self.options(), connections).await;
+    /// This database for a test that does more at once.
+    pub fn with_connections(mut self, connections: u32) -> Self {
+        self.pool = pool(self.options(), connections);
         self
     }
 
@@ -98,9 +98,25 @@ impl TestDatabase {
     pub async fn migrated() -> Self {
         let name = fresh_name();
         let mut admin = admin().await;
-        template::copy(&mut admin, &name).await;
+        template::copy_migrated(&mut admin, &name).await;
         spare_the_disk(&mut admin, &name).await;
-        Self::open(name).await
+        Self::open(name)
+    }
+
+    /// A database as `prepare` leaves a migrated one, which is done once for all tests that want `what`. It makes no other
+    /// database.
+    pub async fn prepared(what: &str, prepare: impl AsyncFnOnce(Self) -> Self) -> Self {
+        let name = fresh_name();
+        let mut admin = admin().await;
+        template::copy_prepared(&mut admin, &name, what, prepare).await;
+        spare_the_disk(&mut admin, &name).await;
+        Self::open(name)
+    }
+
+    /// Closes all connections, and keeps the database.
+    pub(super) async fn keep(self) {
+        self.pool.close().await;
+        std::mem::forget(self);
     }
 
     /// Takes the database away under whoever uses it.

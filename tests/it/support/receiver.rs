@@ -65,7 +65,7 @@ impl TestReceiver {
     /// A receiver whose settings `adjust` has changed.
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let database = TestDatabase::migrated().await.with_connections(6).await;
+        let database = TestDatabase::migrated().await.with_connections(6);
         let mut config = super::config(database.url());
         config.stripe_webhook_secrets = split_stripe(STRIPE_SECRETS);
         config.supabase_webhook_secrets = split_supabase(SUPABASE_SECRETS);

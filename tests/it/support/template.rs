@@ -1,7 +1,8 @@
-//! The migrated database that tests copy theirs from. A copy takes a tenth of the time of the migrations.
+//! The databases that tests copy theirs from: as the migrations leave them, or as a beginning that several tests share leaves
+//! them. A copy takes a tenth of the time of the migrations.
 //!
-//! Templates stay on the server after the tests: the next run begins with its own. Of other migrations a few stay too, so
-//! that several checkouts are tested side by side.
+//! Templates stay on the server after the tests: the next run begins with its own. A few others stay too, so that several
+//! checkouts are tested side by side.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -9,53 +10,84 @@ use std::path::Path;
 use memberflow::store::migrate::{self, MigrateOptions};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
 
-use super::database::{execute, server_url};
+use super::database::{TestDatabase, execute, server_url};
 
-const PREFIX: &str = "mf_template_";
+/// What the names of those begin with that only the migrations have made.
+const MIGRATED: &str = "mf_template_";
+/// The same for those that tests have prepared.
+const PREPARED: &str = "mf_prepared_";
 
-/// Templates of other migrations that stay.
-const OTHERS: i64 = 8;
+/// Other templates of each kind that stay: more than one run makes.
+const OTHERS: i64 = 24;
 
 /// Held shared by whoever copies, alone by whoever makes or drops a template.
 const LOCK: i64 = 0x6d66_7465_6d70;
 
 /// Makes the database `name`, as the migrations leave it.
-pub async fn copy(admin: &mut PgConnection, name: &str) {
-    let template = format!("{PREFIX}{:016x}", fingerprint());
-    loop {
-        execute(admin, &format!("select pg_advisory_lock_shared({LOCK})")).await;
-        let exists = exists(admin, &template).await;
-        if exists {
-            let strategy = strategy(admin).await;
-            execute(admin, &format!("create database {name} template {template} {strategy}")).await;
-        }
-        execute(admin, &format!("select pg_advisory_unlock_shared({LOCK})")).await;
-        if exists {
-            return;
-        }
-        make(admin, &template).await;
-    }
-}
-
-async fn make(admin: &mut PgConnection, template: &str) {
-    execute(admin, &format!("select pg_advisory_lock({LOCK})")).await;
-    if !exists(admin, template).await {
-        // Named last: a template whose making was cut short is nobody's.
-        let unfinished = format!("{PREFIX}unfinished");
-        execute(admin, &format!("drop database if exists {unfinished} with (force)")).await;
-        let oldest =
-            "select datname from pg_database where starts_with(datname, $1) order by oid desc offset $2";
-        let oldest = sqlx::query_scalar::<_, String>(oldest).bind(PREFIX).bind(OTHERS);
-        for other in oldest.fetch_all(&mut *admin).await.unwrap() {
-            execute(admin, &format!("drop database {other} with (force)")).await;
-        }
+pub async fn copy_migrated(admin: &mut PgConnection, name: &str) {
+    let hash = of_migrations();
+    copy(admin, name, (MIGRATED, hash), async |admin, unfinished| {
         execute(admin, &format!("create database {unfinished}")).await;
         let options: PgConnectOptions = server_url().parse().unwrap();
-        migrate::run(&options.database(&unfinished), MigrateOptions { supabase_stub: true }).await.unwrap();
-        execute(admin, &format!("alter database {unfinished} rename to {template}")).await;
+        migrate::run(&options.database(unfinished), MigrateOptions { supabase_stub: true }).await.unwrap();
+    })
+    .await;
+}
+
+/// Makes the database `name`, as `prepare` leaves a migrated one. It is called for the first of this binary's tests to want
+/// `what`, and must make no other database: until it ends, nobody gets one.
+pub async fn copy_prepared(
+    admin: &mut PgConnection,
+    name: &str,
+    what: &str,
+    prepare: impl AsyncFnOnce(TestDatabase) -> TestDatabase,
+) {
+    let hash = of_prepared(what);
+    copy(admin, name, (PREPARED, hash), async |admin, unfinished| {
+        copy_migrated(admin, unfinished).await;
+        prepare(TestDatabase::open(unfinished.to_owned())).await.keep().await;
+    })
+    .await;
+}
+
+/// Copies the template of this kind and hash as the database `name`. Where there is none, `make` makes it first.
+async fn copy(
+    admin: &mut PgConnection,
+    name: &str,
+    (kind, hash): (&str, u64),
+    make: impl AsyncFnOnce(&mut PgConnection, &str),
+) {
+    let template = format!("{kind}{hash:016x}");
+    execute(admin, &format!("select pg_advisory_lock_shared({LOCK})")).await;
+    let is_made = exists(admin, &template).await;
+    if !is_made {
+        execute(admin, &format!("select pg_advisory_unlock_shared({LOCK})")).await;
+        execute(admin, &format!("select pg_advisory_lock({LOCK})")).await;
+        if !exists(admin, &template).await {
+            drop_others(admin, kind).await;
+            // Named last: a template whose making was cut short is nobody's.
+            let unfinished = format!("{kind}unfinished_{}", Uuid::new_v4().simple());
+            make(admin, &unfinished).await;
+            execute(admin, &format!("alter database {unfinished} rename to {template}")).await;
+        }
     }
-    execute(admin, &format!("select pg_advisory_unlock({LOCK})")).await;
+    let strategy = strategy(admin).await;
+    execute(admin, &format!("create database {name} template {template} {strategy}")).await;
+    let mode = if is_made { "_shared" } else { "" };
+    execute(admin, &format!("select pg_advisory_unlock{mode}({LOCK})")).await;
+}
+
+/// Drops those of the kind whose making was cut short, and the oldest.
+async fn drop_others(admin: &mut PgConnection, kind: &str) {
+    let others = "select datname from pg_database where starts_with(datname, $1 || 'unfinished')
+                  union all
+                  (select datname from pg_database where starts_with(datname, $1) order by oid desc offset $2)";
+    let others = sqlx::query_scalar::<_, String>(others).bind(kind).bind(OTHERS);
+    for other in others.fetch_all(&mut *admin).await.unwrap() {
+        execute(admin, &format!("drop database if exists {other} with (force)")).await;
+    }
 }
 
 async fn exists(admin: &mut PgConnection, database: &str) -> bool {
@@ -72,15 +104,36 @@ async fn strategy(admin: &mut PgConnection) -> &'static str {
     if is_quick { "strategy file_copy" } else { "" }
 }
 
-/// Of all that a migrated database is made of.
-fn fingerprint() -> u64 {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = std::fs::read_dir(root.join("migrations")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.chain([root.join("src/store/supabase_stub.sql")]).collect();
-    files.sort();
+/// A hash of all that a migrated database is made of.
+fn of_migrations() -> u64 {
     let mut hasher = DefaultHasher::new();
-    for file in files {
-        std::fs::read(file).unwrap().hash(&mut hasher);
-    }
+    hash_files(&root().join("migrations"), &mut hasher);
+    std::fs::read(root().join("src/store/supabase_stub.sql")).unwrap().hash(&mut hasher);
     hasher.finish()
+}
+
+/// A hash of `what` a test has prepared, and of what it is made of: the migrations, the fixtures, the program and the test.
+fn of_prepared(what: &str) -> u64 {
+    let binary = std::env::current_exe().unwrap();
+    let built_at = binary.metadata().unwrap().modified().unwrap();
+    let mut hasher = DefaultHasher::new();
+    (what, of_migrations(), binary, built_at).hash(&mut hasher);
+    hash_files(&root().join("fixtures"), &mut hasher);
+    hasher.finish()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn hash_files(folder: &Path, hasher: &mut DefaultHasher) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            hash_files(&entry, hasher);
+        } else {
+            std::fs::read(entry).unwrap().hash(hasher);
+        }
+    }
 }

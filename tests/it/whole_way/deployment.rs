@@ -42,14 +42,22 @@ impl Deployment {
     /// A migrated database with the fixtures' tiers and those members who sign up before the events.
     pub async fn new(kind: Kind) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let database = TestDatabase::migrated().await;
-        let scenarios = fixture::scenarios(&fixtures_folder()).unwrap();
-        let tiers = fixture::tiers(&fixtures_folder()).unwrap();
-        demo::insert_tiers(&database.pool, &tiers).await.unwrap();
-        let broker = (kind == Kind::RabbitMq).then(TestBroker::new);
-        let deployment = Self { database, broker, scenarios };
-        deployment.sign_up(SignsUp::Before).await;
+        let deployment = Self::on(TestDatabase::migrated().await, kind);
+        deployment.begin().await;
         deployment
+    }
+
+    fn on(database: TestDatabase, kind: Kind) -> Self {
+        let scenarios = fixture::scenarios(&fixtures_folder()).unwrap();
+        let broker = (kind == Kind::RabbitMq).then(TestBroker::new);
+        Self { database, broker, scenarios }
+    }
+
+    /// What there is before the events.
+    async fn begin(&self) {
+        let tiers = fixture::tiers(&fixtures_folder()).unwrap();
+        demo::insert_tiers(&self.database.pool, &tiers).await.unwrap();
+        self.sign_up(SignsUp::Before).await;
     }
 
     async fn sign_up(&self, when: SignsUp) {
@@ -116,6 +124,12 @@ impl Deployment {
 
     /// Everything in the tables once the last members have come, as of [`NOW`].
     pub async fn tables(&self) -> Dump {
+        self.end().await;
+        self.dump().await
+    }
+
+    /// Signs up the last members, and derives everything as of [`NOW`].
+    async fn end(&self) {
         self.sign_up(SignsUp::AfterEvents).await;
         let store = self.store();
         while store.recompute_due().await.unwrap() > 0 {}
@@ -124,7 +138,10 @@ impl Deployment {
         let customers: Vec<String> = customers.fetch_all(pool).await.unwrap();
         let users = sqlx::query_scalar("select id from auth.users").fetch_all(pool).await.unwrap();
         store.recompute(customers.into_iter().collect(), users.into_iter().collect()).await.unwrap();
-        let mut tables = dump::everything(pool).await;
+    }
+
+    async fn dump(&self) -> Dump {
+        let mut tables = dump::everything(&self.database.pool).await;
         tables.insert("ingest.inbox".to_owned(), self.events_applied().await);
         tables
     }
@@ -142,14 +159,21 @@ impl Deployment {
     }
 
     /// The tables after applying the events directly, in order.
-    pub async fn tables_of_direct_application() -> Dump {
-        let deployment = Self::new(Kind::Postgres).await;
-        let store = deployment.store();
-        store.initial_import().await.unwrap();
-        for events in deployment.events().chunks(40) {
-            store.apply(&events.iter().map(|event| envelope(event, NOW)).collect::<Vec<_>>()).await.unwrap();
-        }
-        deployment.tables().await
+    async fn tables_of_direct_application() -> Dump {
+        let database = TestDatabase::prepared("whole_way: applied directly", async |database| {
+            let deployment = Self::on(database, Kind::Postgres);
+            deployment.begin().await;
+            let store = deployment.store();
+            store.initial_import().await.unwrap();
+            for events in deployment.events().chunks(40) {
+                let events: Vec<_> = events.iter().map(|event| envelope(event, NOW)).collect();
+                store.apply(&events).await.unwrap();
+            }
+            deployment.end().await;
+            deployment.database
+        })
+        .await;
+        Self::on(database, Kind::Postgres).dump().await
     }
 }
 
