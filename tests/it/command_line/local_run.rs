@@ -132,7 +132,7 @@ async fn demo_is_current_on_last_of_february() {
 
 /// Runs the demo where the clock stands at `now`.
 async fn demo_at(now: OffsetDateTime) -> TestDatabase {
-    let (folder, database) = (Folder::new(), TestDatabase::empty().await);
+    let (folder, database) = (Folder::new(), TestDatabase::migrated().await);
     let wanted = Wanted {
         folder: folder.0.clone(),
         database_url: Some(database.url()),
