@@ -1,14 +1,12 @@
 //! Private servers: started if none can be used, shared, found after a kill, stopped at the end.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use memberflow::dev::services::{Broker, Services, Wanted};
-use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::receiver::eventually;
-use crate::support::servers::{Server, Servers, assert_can_start};
+use crate::support::servers::assert_can_start;
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.
 struct Checkout(PathBuf);
@@ -85,6 +83,9 @@ async fn private_postgres_is_preferred_to_a_running_one_on_request() {
     let services = start(&private).await;
     assert_ne!(port_of(&services.database_url), port_of(&url), "where the running one listens");
     assert_eq!(notes(&services.database_url, "show fsync").await, ["off"]);
+    let verifier =
+        notes(&services.database_url, "select rolpassword from pg_authid where rolname = 'postgres'");
+    assert!(verifier.await[0].starts_with("SCRAM-SHA-256$1:"), "a login is hashed once");
     services.stop().await.unwrap();
     let is_in_memory = private.folder != other.0;
     assert_eq!(private.folder.join("postgres").exists(), !is_in_memory, "nothing stays in memory");
@@ -161,29 +162,4 @@ async fn refusing_server_is_left_alone() {
     services.stop().await.unwrap();
     assert_eq!(notes(&refusing.database_url, "select 'untouched'").await, ["untouched"]);
     refusing.stop().await.unwrap();
-}
-
-#[tokio::test]
-#[cfg_attr(not(target_os = "linux"), ignore = "looks for processes in /proc")]
-async fn restarted_broker_leaves_no_process() {
-    let mut servers = Servers::start(None).await;
-    let folder = servers.folder().to_owned();
-    servers.end(Server::RabbitMq, Signal::KILL).await;
-    // What was killed is the node itself, with all its threads, which take a moment.
-    let address = servers.address(Server::RabbitMq);
-    eventually("nothing that listens", async || TcpStream::connect(address).is_err().then_some(())).await;
-
-    servers.start_again().await;
-    assert!(!standing_in(&folder).is_empty(), "the servers' processes stand in their folder");
-    drop(servers);
-    assert_eq!(standing_in(&folder), Vec::<String>::new());
-}
-
-/// The command lines of all processes that stand in `folder`, whether it is still there or not.
-fn standing_in(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    entries
-        .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
-        .filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok())
-        .collect()
 }

@@ -26,7 +26,8 @@ impl Cluster {
         let source = rng.choice(Source::QUEUED).unwrap();
         match fault {
             Fault::KillBroker => {
-                self.servers.signal_all(Server::RabbitMq, Signal::KILL);
+                // The node alone: its helpers and the port mapper are left, as after a crash. `Run::end` looks for them.
+                self.servers.end(Server::RabbitMq, Signal::KILL).await;
                 Undo::StartServers
             }
             Fault::StallBroker => {

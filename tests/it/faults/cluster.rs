@@ -1,4 +1,4 @@
-//! All processes and servers of one run: two receivers, a relay, four consumers, a database and a broker.
+//! All processes and servers of one run: two receivers, a relay, some consumers, a database and a broker.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use super::run::Size;
 use super::sender::{Hand, Sender};
 use crate::support::broker::url_at;
 use crate::support::process::{Serving, Settings, Version, memberflow_of};
@@ -13,8 +14,6 @@ use crate::support::proxy::Proxy;
 use crate::support::receiver::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
 use crate::support::servers::{Server, Servers, quiet_port};
 
-/// Consumers at work.
-const CONSUMERS: usize = 4;
 /// PostgreSQL's disk, where it can be made small. It is memory.
 const DISK_BYTES: u64 = 1536 * 1024 * 1024;
 
@@ -56,10 +55,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The servers and a database, both made for `version`; no process yet.
-    pub async fn found(small_disk: bool, version: Version) -> Self {
+    /// The servers and a database, made for the version that runs first; no process yet.
+    pub async fn found(size: &Size) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let servers = Servers::start(small_disk.then_some(DISK_BYTES)).await;
+        let servers = Servers::start(size.small_disk.then_some(DISK_BYTES)).await;
         let to_database = Proxy::to(servers.address(Server::Postgres)).await;
         let to_broker = Proxy::to(servers.address(Server::RabbitMq)).await;
         let settings = vec![
@@ -69,12 +68,13 @@ impl Cluster {
         let receiver = |_| (Part::Receiver, format!("127.0.0.1:{}", quiet_port()));
         let free = |part| (part, "127.0.0.1:0".to_owned());
         let slots = (0..2).map(receiver).chain([free(Part::Relay)]);
-        let slots = slots.chain((0..CONSUMERS).map(|_| free(Part::Consumer)));
-        let slots = slots.map(|(part, bind)| Slot { part, bind, version, serving: None }).collect();
+        let slots = slots.chain((0..size.consumers).map(|_| free(Part::Consumer)));
+        let slots =
+            slots.map(|(part, bind)| Slot { part, bind, version: size.version, serving: None }).collect();
         let mut cluster =
             Self { servers, to_database, to_broker, slots, stops: Vec::new(), rotation: 0, settings };
         cluster.tune_database().await;
-        assert_eq!(cluster.run(version, &["migrate", "--supabase-stub"]).await, Some(0));
+        assert_eq!(cluster.run(size.version, &["migrate", "--supabase-stub"]).await, Some(0));
         cluster
     }
 

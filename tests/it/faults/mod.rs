@@ -56,8 +56,9 @@ const USUAL: [&[Fault]; 9] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_faults_lose_and_duplicate_nothing() {
     let version = Version::Tested;
-    // Half the load of the long run: enough to have new events under way in each wave, beside all other tests.
-    let size = Size { histories: 4, events_per_second: 30, small_disk: false, stall_s: 2, version };
+    // Half of the long run's load and consumers: enough to have new events under way in each wave, beside all other tests.
+    let size =
+        Size { histories: 4, consumers: 2, events_per_second: 30, small_disk: false, stall_s: 2, version };
     let mut run = Run::begin(11, &size).await;
     for (number, wave) in USUAL.into_iter().enumerate() {
         run.phase(number * PHASES / USUAL.len()).await;
@@ -75,8 +76,14 @@ async fn soak_random_faults_lose_and_duplicate_nothing() {
     eprintln!("{minutes} minutes; again with {SEED}={seed}");
     let other = Version::Other.binary();
     let version = if other.is_some() { Version::Other } else { Version::Tested };
-    let size =
-        Size { histories: 10 * minutes, events_per_second: 60, small_disk: true, stall_s: 60, version };
+    let size = Size {
+        histories: 10 * minutes,
+        consumers: 4,
+        events_per_second: 60,
+        small_disk: true,
+        stall_s: 60,
+        version,
+    };
     let mut run = Run::begin(seed, &size).await;
     if other.is_some() {
         sleep(BEFORE_UPGRADE).await;

@@ -19,6 +19,8 @@ use crate::simulation::history::History;
 use crate::simulation::state::PHASES;
 use crate::simulation::{SEED, acts, deliver};
 use crate::support::process::Version;
+use crate::support::receiver::eventually;
+use crate::support::servers::standing_in;
 
 /// The longest that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -28,6 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// How much happens.
 pub struct Size {
     pub histories: u16,
+    pub consumers: usize,
     pub events_per_second: u32,
     pub small_disk: bool,
     pub stall_s: u64,
@@ -61,7 +64,7 @@ impl Run {
                 .for_each(|history| history.emitted.retain(|emitted| happened_here(&emitted.envelope)));
         }
         let phases = deliver::spread(&histories.iter().collect::<Vec<_>>(), &mut rng).into_iter();
-        let mut cluster = Cluster::found(size.small_disk, size.version).await;
+        let mut cluster = Cluster::found(size).await;
         acts::act(&cluster.pool(), &histories.iter().collect::<Vec<_>>(), 0).await;
         acts::insert_preexisting(&cluster.pool(), &histories.iter().collect::<Vec<_>>()).await;
         cluster.open();
@@ -145,6 +148,16 @@ impl Run {
             taken.len(),
             self.seed
         );
+        let folder = self.cluster.servers.folder().to_owned();
+        let standing = standing_in(&folder).join("\n");
+        let is_found = ["epmd", "-memberflow_home", "postgres"].iter().all(|part| standing.contains(part));
+        assert!(
+            !cfg!(target_os = "linux") || is_found,
+            "the servers' processes stand in their folder: {standing}"
+        );
+        drop(self.cluster);
+        let is_left = async || standing_in(&folder).is_empty().then_some(());
+        eventually("the end of all processes that the servers have started", is_left).await;
     }
 
     fn print_stops(&self) {

@@ -177,6 +177,16 @@ impl Drop for Servers {
     }
 }
 
+/// The command lines of all processes that stand in `folder`, whether it is still there or not; none where the system shows
+/// no processes as files.
+pub fn standing_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
+        .filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok())
+        .collect()
+}
+
 /// A free port that the system does not give to outgoing connections, so that it is free again after a
 /// restart.
 pub fn quiet_port() -> u16 {
