@@ -10,7 +10,7 @@ use crate::support::app::TestApp;
 
 /// Rows of others in each table: enough for a sequential scan to look cheap compared to several index
 /// lookups.
-const OTHERS: i32 = 20_000;
+const OTHERS: i32 = 6_000;
 
 /// A table that grows, with what sets a row apart from all others, in terms of its number `n`.
 pub(crate) type Growing = (&'static str, &'static str);

@@ -18,7 +18,7 @@ use crate::applying::statements::{app_with_members, asked_by, everything};
 use crate::support::app::{NOW, TestApp, customer, stripe};
 
 /// Rows of others in each table, where there is no more time.
-const OTHERS: i32 = 20_000;
+const OTHERS: i32 = 12_000;
 
 /// Tables that grow with members, tickets and leads, besides those that batches write.
 const READ: [Growing; 9] = [

@@ -10,10 +10,10 @@ use crate::support::dump;
 
 #[tokio::test]
 async fn rebuild_during_traffic_loses_no_event() {
-    let calm = PopulatedApp::lived(3).await;
+    let calm = PopulatedApp::lived(2).await;
     let expected = dump::everything(&calm.database.pool).await;
 
-    let populated = PopulatedApp::found(3).await;
+    let populated = PopulatedApp::found(2).await;
     let mut events = populated.shuffled(99);
     let late = events.split_off(events.len() / 3);
     apply(&populated.store, events).await;
@@ -27,7 +27,7 @@ async fn rebuild_during_traffic_loses_no_event() {
     };
     let rebuilds = async {
         let mut found = 0;
-        for _ in 0..3 {
+        for _ in 0..2 {
             found += run(&populated.store, false).await.unwrap().0.differing_rows();
             run(&populated.store, true).await.unwrap();
         }
@@ -43,7 +43,7 @@ async fn rebuild_during_traffic_loses_no_event() {
 
 #[tokio::test]
 async fn check_during_traffic_finds_nothing() {
-    let populated = PopulatedApp::found(3).await;
+    let populated = PopulatedApp::found(2).await;
     let mut events = populated.shuffled(5);
     let late = events.split_off(events.len() / 4);
     apply(&populated.store, events).await;
@@ -53,7 +53,7 @@ async fn check_during_traffic_finds_nothing() {
         }
     };
     let checks = async {
-        for _ in 0..4 {
+        for _ in 0..3 {
             populated.assert_sound("among live events").await;
         }
     };

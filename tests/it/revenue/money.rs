@@ -54,11 +54,15 @@ async fn revenue(app: &TestApp) -> Vec<Value> {
 
 /// Empties everything except the customer.
 async fn forget_payments(app: &TestApp) {
-    app.execute(
-        "truncate ingest.inbox, ingest.stripe_facts, ingest.payments, ingest.stripe_links, ingest.customer_revenue",
-    )
+    app.empty(&[
+        "ingest.inbox",
+        "ingest.stripe_facts",
+        "ingest.payments",
+        "ingest.stripe_links",
+        "ingest.customer_revenue",
+        "public.payment_history",
+    ])
     .await;
-    app.execute("delete from public.payment_history").await;
 }
 
 #[tokio::test]

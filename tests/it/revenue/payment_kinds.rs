@@ -44,11 +44,16 @@ async fn check(app: &TestApp, right: &Right, order: &str) {
 
 /// As if nothing but the customer and whose it is had ever been reported.
 async fn forget_payments(app: &TestApp) {
+    app.empty(&[
+        "ingest.payments",
+        "ingest.stripe_links",
+        "ingest.customer_revenue",
+        "public.payment_history",
+    ])
+    .await;
     for statement in [
-        "truncate ingest.payments, ingest.stripe_links, ingest.customer_revenue",
         "delete from ingest.stripe_facts where id <> 'cus_1'",
         "delete from ingest.inbox where event_id <> 'evt_ada' and event_type <> 'matched'",
-        "delete from public.payment_history",
     ] {
         app.execute(statement).await;
     }

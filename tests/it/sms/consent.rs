@@ -34,15 +34,14 @@ async fn ends(app: &TestApp, events: &[Envelope], expected: &str) {
                 app.apply([event]).await;
             }
             assert_eq!(answer(app).await, expected, "{turn} {reversed}");
-            for table in [
+            app.empty(&[
                 "public.sms_messages",
                 "public.sms_consents",
                 "ingest.sms_consent_ledger",
                 "ingest.sms_facts",
                 "ingest.inbox",
-            ] {
-                app.execute(&format!("delete from {table}")).await;
-            }
+            ])
+            .await;
         }
     }
 }

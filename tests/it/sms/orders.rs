@@ -54,9 +54,7 @@ async fn every_order_gives(acts: &[Act], expected: &str) {
         perform(&app, &performed.into_iter().filter(|act| matches!(act, Act::Report(_))).collect::<Vec<_>>())
             .await;
         assert_eq!(text(&app, ROW).await, expected.replace("$user", &user.to_string()), "{order:?} again");
-        for table in ["public.sms_messages", "ingest.sms_facts", "ingest.inbox"] {
-            app.execute(&format!("delete from {table}")).await;
-        }
+        app.empty(&["public.sms_messages", "ingest.sms_facts", "ingest.inbox"]).await;
     }
 }
 

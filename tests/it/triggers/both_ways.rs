@@ -4,17 +4,18 @@ use memberflow::envelope::{Envelope, parse};
 use memberflow::project::supabase::ActivityTables;
 use serde_json::{Value, json};
 
-use super::order::{forget, permutations};
+use super::order::forget;
 use super::{ANN, BOB, activity, body, taken, watched};
 use crate::support::app::{NOW, TestApp, row};
 use crate::support::dump;
+use crate::support::orders::orders;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 /// Applies `events` in every order, one by one; returns what is the case in the end, always.
 async fn always(app: &TestApp, events: &[Envelope]) -> Value {
     let mut first = None;
-    for order in permutations(events) {
+    for order in orders(events) {
         forget(app).await;
         let names: Vec<_> = order.iter().map(|event| event.event_id.clone()).collect();
         for event in order {

@@ -1,38 +1,26 @@
 //! The order of one row's changes is that of its row locks, whatever clocks and commits say.
 
-use memberflow::envelope::Envelope;
 use memberflow::project::supabase::ActivityTables;
 use serde_json::json;
 use sqlx::Connection as _;
 
 use super::{ANN, activity, drained, taken, watched};
 use crate::support::app::TestApp;
+use crate::support::orders::orders;
 
 const ROW: &str = "00000000-0000-4000-8000-000000000001";
 
-/// All orders of `events`.
-pub fn permutations(events: &[Envelope]) -> Vec<Vec<Envelope>> {
-    if events.is_empty() {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for first in 0..events.len() {
-        let mut rest = events.to_vec();
-        let head = rest.remove(first);
-        all.extend(permutations(&rest).into_iter().map(|mut tail| {
-            tail.insert(0, head.clone());
-            tail
-        }));
-    }
-    all
-}
-
 /// Empties everything derived; `auth` and the application's tables stay.
 pub async fn forget(app: &TestApp) {
-    app.execute(
-        "truncate ingest.inbox, ingest.row_facts, ingest.logins, ingest.activity, ingest.users,
-                  ingest.parked, public.user_activity_metrics",
-    )
+    app.empty(&[
+        "ingest.inbox",
+        "ingest.row_facts",
+        "ingest.logins",
+        "ingest.activity",
+        "ingest.users",
+        "ingest.parked",
+        "public.user_activity_metrics",
+    ])
     .await;
 }
 
@@ -59,7 +47,7 @@ async fn last_writer_wins_whatever_the_commit_order() {
     assert_eq!(updated, began, "the clock of the row went back");
 
     let events = taken(&app.database.pool).await;
-    for order in permutations(&events) {
+    for order in orders(&events) {
         forget(&app).await;
         for event in order {
             app.apply([event]).await;
@@ -107,7 +95,7 @@ async fn changes_of_one_transaction_keep_their_order() {
     tx.commit().await.unwrap();
     let events = taken(&app.database.pool).await;
     assert_eq!(events.len(), 4);
-    for order in permutations(&events) {
+    for order in orders(&events) {
         forget(&app).await;
         let (first, rest) = order.split_at(2);
         app.apply(first.to_vec()).await;

@@ -16,7 +16,7 @@ const LISTENING: &str = "
     where datname = current_database() and query ~ '(memberflow_events|as waiting$)' and pid <> pg_backend_pid()";
 
 /// Shuffled replays, each with every event twice, over what is applied already. The orders themselves are `applying`'s.
-const REPLAYS: u64 = 3;
+const REPLAYS: u64 = 2;
 
 #[tokio::test]
 async fn repeated_shuffled_replay_over_rabbitmq() {
