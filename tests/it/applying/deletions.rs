@@ -1,4 +1,4 @@
-//! Users that are deleted in SQL while a batch is about to write their rows.
+//! Users, and rows of theirs, that are deleted in SQL while a batch is about to write those.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::statements::{app_with_members, everything};
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, paid_invoice, stripe};
 
 #[tokio::test]
 async fn deleting_users_during_a_batch_does_not_deadlock() {
@@ -40,6 +40,29 @@ async fn deleting_users_during_a_batch_does_not_deadlock() {
     tokio::join!(deletion, batch, release);
     let left = "select (select count(*) from customer_subscriptions) + (select count(*) from payment_history) as rows";
     assert_eq!(app.rows(left).await, [json!({"rows": 0})]);
+}
+
+#[tokio::test]
+async fn row_deleted_during_a_batch_comes_back_with_the_next() {
+    let app = app_with_members(1).await;
+    app.apply(everything(1, "first")).await;
+    let paid = |id: &str| stripe(&format!("evt_{id}"), "invoice.paid", 60, paid_invoice(id, "cus_1", 1000));
+    let revenue = "select total_spent, subscription_status from public.user_revenue_metrics";
+    // Between what the batch reads and what it writes.
+    for statement in [
+        "create function public.lose() returns trigger language plpgsql
+         as 'begin delete from public.user_revenue_metrics; return null; end'",
+        "create trigger lose after insert on public.payment_history execute function public.lose()",
+    ] {
+        app.execute(statement).await;
+    }
+    assert_eq!(app.apply([paid("in_2")]).await.new, 1);
+    assert_eq!(app.rows(revenue).await, [json!(null); 0]);
+
+    app.execute("drop trigger lose on public.payment_history").await;
+    assert_eq!(app.apply([paid("in_3")]).await.new, 1);
+    let whole = json!({"total_spent": 3000, "subscription_status": "past_due"});
+    assert_eq!(app.rows(revenue).await, [whole]);
 }
 
 /// Waits until so many of the database's sessions wait for each other.

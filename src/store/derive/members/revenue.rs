@@ -81,7 +81,8 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// All three tables at once. If only payments of a member were reported (`payment_only`), the subscription columns stay.
+/// All three tables at once. If only payments of a member were reported (`payment_only`), the subscription columns stay; where
+/// somebody has deleted the row since it was loaded, it stays deleted, and the next event derives it completely.
 const WRITE_REVENUE: &str = "
     with sums as (
         insert into customer_revenue (customer_id, currency, mrr, collected, refunded, disputed)
@@ -116,6 +117,7 @@ const WRITE_REVENUE: &str = "
     left join lateral (
         select * from user_revenue_metrics o where o.user_id = n.user_id and n.payment_only limit 1
     ) o on true
+    where o.user_id is not null or not n.payment_only
     on conflict (user_id) do update set
         subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
         subscription_start_date = excluded.subscription_start_date,
