@@ -17,7 +17,10 @@ pub const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
 
 /// Ada, who pays, asks for help and came by a campaign.
 pub async fn ada() -> TestApp {
-    let app = TestApp::begin().await;
+    TestApp::prepared("console: Ada", make_ada).await
+}
+
+async fn make_ada(app: &TestApp) {
     app.sign_up(ADA, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;
     app.execute(&format!(
@@ -44,7 +47,6 @@ pub async fn ada() -> TestApp {
         "insert into public.leads (email, campaign_id, created_at) values ('lead@example.com', '{CAMPAIGN}', '2026-02-01')"
     ))
     .await;
-    app
 }
 
 async fn acts(app: &TestApp) -> Vec<Value> {

@@ -133,7 +133,10 @@ async fn forget_is_rejected_during_a_rebuild() {
 
 /// Ann and Bob, with all their data.
 async fn lives() -> TestApp {
-    let app = TestApp::begin().await;
+    TestApp::prepared("two lives", make_lives).await
+}
+
+async fn make_lives(app: &TestApp) {
     app.name_tier("Pro", "price_pro").await;
     for (user, email) in [(ANN, ADDRESS), (BOB, OTHERS_ADDRESS)] {
         app.sign_up(user, email).await;
@@ -165,8 +168,7 @@ async fn lives() -> TestApp {
         "update public.user_activity_metrics set admin_notes = 'call Ann' where user_id = '{ANN}'"
     ))
     .await;
-    assert_eq!(drift(&app).await, []);
-    app
+    assert_eq!(drift(app).await, []);
 }
 
 fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelope> {

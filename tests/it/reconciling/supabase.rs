@@ -37,7 +37,10 @@ fn row_events() -> Vec<Envelope> {
 
 /// A consistent member with rows.
 async fn in_step() -> TestApp {
-    let app = TestApp::begin().await;
+    TestApp::prepared("in step", make_in_step).await
+}
+
+async fn make_in_step(app: &TestApp) {
     app.store.initial_import().await.unwrap();
     app.name_tier("Pro", "price_pro").await;
     app.sign_up(MEMBER, "ada@example.com").await;
@@ -64,7 +67,6 @@ async fn in_step() -> TestApp {
         stripe("evt_3", "charge.succeeded", 0, charge("ch_1", "cus_1", 500)),
     ])
     .await;
-    app
 }
 
 async fn compared(app: &TestApp, fix: bool) -> (Report, Vec<String>) {
