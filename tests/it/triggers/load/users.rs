@@ -49,6 +49,16 @@ pub async fn pending(pool: &PgPool) -> i64 {
         .unwrap()
 }
 
+/// How many of them do not wait for another attempt.
+pub async fn due(pool: &PgPool) -> i64 {
+    sqlx::query_scalar(
+        "select count(*) from ingest.events where state = 'pending' and next_attempt_at <= now()",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
 /// The outcome of the statements.
 #[derive(Debug, Default)]
 pub struct Tally {
