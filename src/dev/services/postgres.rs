@@ -125,7 +125,7 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
 async fn make_cluster(folder: &Folder, programs: &Path, home: &Path, password: &str) -> Result<()> {
     let (unfinished, verifier) = (home.join("data.new"), home.join("verifier"));
     fs::remove_dir_all(&unfinished).ok();
-    folder.write(&verifier, &scram::verifier(password, Uuid::new_v4().as_bytes()))?;
+    folder.write(&verifier, &scram::verifier(password, Uuid::new_v4().as_bytes())?)?;
     let log = home.join("initdb.log");
     let mut initdb = folder.command(&programs.join("initdb"), home, &log)?;
     initdb.kill_on_drop(true).arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&verifier);
@@ -150,14 +150,12 @@ fn launch(
     let data = home.join("data");
     let mut postgres = folder.command(&programs.join("postgres"), home, &home.join("log"))?;
     postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    // Demo data and tests only: no waiting for the disk, and no compiling for tables of a few rows. No socket, so no path can be
-    // too long for one.
+    // Demo data and tests only: no waiting for the disk. No socket, so no path can be too long for one.
     let settings = [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
         "full_page_writes=off",
-        "jit=off",
         "max_connections=300",
     ];
     postgres.args(settings.iter().flat_map(|setting| ["-c", setting]));
