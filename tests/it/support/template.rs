@@ -5,7 +5,7 @@
 //! checkouts are tested side by side.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memberflow::store::migrate::{self, MigrateOptions};
 use sqlx::PgConnection;
@@ -107,18 +107,23 @@ async fn strategy(admin: &mut PgConnection) -> &'static str {
 /// A hash of all that a migrated database is made of.
 fn of_migrations() -> u64 {
     let mut hasher = DefaultHasher::new();
-    hash_files(&root().join("migrations"), &mut hasher);
-    std::fs::read(root().join("src/store/supabase_stub.sql")).unwrap().hash(&mut hasher);
+    for file in
+        files(&root().join("migrations")).into_iter().chain([root().join("src/store/supabase_stub.sql")])
+    {
+        std::fs::read(file).unwrap().hash(&mut hasher);
+    }
     hasher.finish()
 }
 
 /// A hash of `what` a test has prepared, and of what it is made of: the migrations, the fixtures, the program and the test.
 fn of_prepared(what: &str) -> u64 {
-    let binary = std::env::current_exe().unwrap();
-    let built_at = binary.metadata().unwrap().modified().unwrap();
     let mut hasher = DefaultHasher::new();
-    (what, of_migrations(), binary, built_at).hash(&mut hasher);
-    hash_files(&root().join("fixtures"), &mut hasher);
+    (what, of_migrations()).hash(&mut hasher);
+    // By when they were written: there are hundreds, and each test that wants a copy looks.
+    for file in files(&root().join("fixtures")).into_iter().chain([std::env::current_exe().unwrap()]) {
+        let written_at = file.metadata().unwrap().modified().unwrap();
+        (file, written_at).hash(&mut hasher);
+    }
     hasher.finish()
 }
 
@@ -126,14 +131,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn hash_files(folder: &Path, hasher: &mut DefaultHasher) {
-    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            hash_files(&entry, hasher);
-        } else {
-            std::fs::read(entry).unwrap().hash(hasher);
-        }
-    }
+/// All files below `folder`, sorted.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
 }
