@@ -1,7 +1,7 @@
 //! Settings from file, environment and flags, and their errors.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memberflow::config::{Config, ConfigSources, Flags, LogFormat, read};
 use memberflow::project::stripe::StripeMode;
 use secrecy::ExposeSecret as _;
+
+use crate::support::servers::quiet_address;
 
 const URL: &str = "postgres://someone:hunter2@localhost/db";
 
@@ -259,8 +261,7 @@ struct Serving {
 
 impl Serving {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
+        let address = quiet_address().to_string();
         let process = Command::new(env!("CARGO_BIN_EXE_memberflow"))
             .env_clear()
             .env("STRIPE_WEBHOOK_SECRETS", "whsec_the_first")

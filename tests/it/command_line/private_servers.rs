@@ -1,12 +1,12 @@
 //! Private servers: started if none can be used, shared, found after a kill, stopped at the end.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 
 use memberflow::dev::services::{Broker, Services, Wanted};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::servers::assert_can_start;
+use crate::support::servers::{assert_can_start, quiet_port};
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.
 struct Checkout(PathBuf);
@@ -23,8 +23,8 @@ impl Checkout {
             database_url: None,
             prefers_private_postgres: false,
             broker: Broker::Postgres,
-            postgres_port: closed_port(),
-            rabbitmq_port: closed_port(),
+            postgres_port: quiet_port(),
+            rabbitmq_port: quiet_port(),
         }
     }
 
@@ -40,10 +40,6 @@ impl Drop for Checkout {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.0).ok();
     }
-}
-
-fn closed_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn port_of(url: &str) -> u16 {

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::support::receiver::{PUBLIC_URL, TWILIO_TOKENS};
+use crate::support::servers::quiet_address;
 
 const STRIPE_SECRET: &str = "whsec_replaying";
 const SUPABASE_SECRET: &str = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -282,10 +283,7 @@ async fn unreadable_fixtures_are_counted_rest_is_posted() {
 
 #[tokio::test]
 async fn unreachable_service_aborts_the_replay() {
-    // A port that was free a moment ago and that nobody listens on.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let url = format!("http://{}", quiet_address());
     let error = replayed(&options(&url), fixture_path("11-guest-checkout")).await.unwrap_err();
     assert_eq!(error_code(&error), 7);
     assert!(error.to_string().contains("refused"), "{error}");

@@ -1,6 +1,5 @@
 //! The broker goes down, stalls, blocks, or comes back: no accepted event is lost, without manual action.
 
-use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use memberflow::envelope::Source;
@@ -10,11 +9,7 @@ use super::setup::{DEADLINE, Kind, Setup, event, events, eventually, expect};
 use crate::support::broker::{TestBroker, broker_address, broker_url_at};
 use crate::support::consuming::{Consuming, ack};
 use crate::support::proxy::{Mode, Proxy};
-
-/// An address that nobody listens on.
-fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+use crate::support::servers::quiet_address;
 
 async fn behind(proxy: &Proxy) -> Setup {
     let url = broker_url_at(proxy.address);
@@ -23,7 +18,7 @@ async fn behind(proxy: &Proxy) -> Setup {
 
 #[tokio::test]
 async fn unreachable_broker_events_come_from_postgres() {
-    let address = closed_port();
+    let address = quiet_address();
     let url = broker_url_at(address);
     let setup =
         Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;

@@ -1,7 +1,6 @@
 //! Against `localstripe`, somebody else's server in Stripe's place, whose objects have the shapes of 2017.
 //! `make interop` runs it; `LOCALSTRIPE` names the program.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use memberflow::clock::Clock;
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use super::{COMPARE, FIX, lines};
 use crate::support::app::TestApp;
 use crate::support::receiver::eventually;
+use crate::support::servers::quiet_port;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
@@ -32,7 +32,7 @@ impl Peer {
         rustls::crypto::ring::default_provider().install_default().ok();
         let program =
             std::env::var("LOCALSTRIPE").expect("LOCALSTRIPE names the program, see `make interop`");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = quiet_port();
         let mut command = Command::new(program);
         command.args(["--from-scratch", "--port", &port.to_string()]);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

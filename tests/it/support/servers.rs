@@ -187,8 +187,13 @@ pub fn standing_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A free port that the system does not give to outgoing connections, so that it is free again after a
-/// restart.
+/// An address with a [`quiet_port`].
+pub fn quiet_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, quiet_port()))
+}
+
+/// A free port below those that the system gives to outgoing connections and to listeners on port 0: it stays free until it
+/// is used, and is free again after a restart. Drawn at random, so that two tests hardly ever draw the same.
 pub fn quiet_port() -> u16 {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).find(free).unwrap()

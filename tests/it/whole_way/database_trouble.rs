@@ -1,6 +1,6 @@
 //! Postgres is down when the service starts, and comes up later.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use memberflow::envelope::Source;
@@ -13,11 +13,7 @@ use crate::support::database::server_url;
 use crate::support::process::{Serving, Settings, memberflow};
 use crate::support::proxy::Proxy;
 use crate::support::receiver::eventually;
-
-/// An address that nobody listens on.
-fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+use crate::support::servers::quiet_address;
 
 /// The deployment's settings with the database behind `address`.
 fn behind(deployment: &Deployment, address: SocketAddr) -> Settings {
@@ -40,7 +36,7 @@ fn first(deployment: &Deployment, source: Source) -> FixtureEvent {
 #[tokio::test]
 async fn full_outage_rejects_stripe_but_not_logins() {
     let deployment = Deployment::new(Kind::Postgres).await;
-    let address = closed_port();
+    let address = quiet_address();
     let mut serving = Serving::all(&behind(&deployment, address));
     let sender = Sender::to(serving.url());
 
@@ -69,7 +65,7 @@ async fn full_outage_rejects_stripe_but_not_logins() {
 async fn database_outage_events_wait_in_the_broker() {
     let deployment = Deployment::new(Kind::RabbitMq).await;
     assert!(deployment.settings().contains(&("AMQP_URL", broker_url())));
-    let address = closed_port();
+    let address = quiet_address();
     let mut serving = Serving::all(&behind(&deployment, address));
     let sender = Sender::to(serving.url());
     taken_at_last(&sender, &first(&deployment, Source::Stripe)).await;
@@ -84,7 +80,7 @@ async fn database_outage_events_wait_in_the_broker() {
 #[tokio::test]
 async fn doctor_exits_with_7_if_database_is_down() {
     let deployment = Deployment::new(Kind::Postgres).await;
-    let mut command = memberflow(&behind(&deployment, closed_port()));
+    let mut command = memberflow(&behind(&deployment, quiet_address()));
     command.arg("doctor");
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
     assert_eq!(output.status.code(), Some(7), "{output:?}");
