@@ -1,4 +1,4 @@
-//! The advisory locks: one derivation at a time, and one rebuild.
+//! The advisory locks: one derivation at a time, one rebuild, and one search for what is due.
 
 use sqlx::PgConnection;
 
@@ -9,6 +9,9 @@ pub(super) const DERIVATION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 pub(super) const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
+
+/// "upkeep" in ASCII: the advisory lock under which due items are found and derived, one process at a time.
+const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
 
 /// Takes the derivation lock until the transaction ends, and selects the live tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -43,4 +46,10 @@ async fn lock_by(tx: &mut PgConnection, statement: &'static str) -> Result<(), s
 /// Prevents rebuilds until the transaction ends; false if one is running.
 pub(super) async fn prevent_rebuild(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
+}
+
+/// Takes the upkeep lock until the transaction ends.
+pub(super) async fn lock_upkeep(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ use super::affected::Affected;
 use super::derive::derive;
 use super::locks;
 use super::tables::Tables;
-use super::{Store, StoreError, recompute};
+use super::{Store, StoreError};
 use crate::database;
 
 /// How long an urgent ticket may wait for staff before its member needs attention.
@@ -37,7 +37,7 @@ impl Store {
     async fn refresh_page(&self) -> Result<usize, StoreError> {
         let now = self.now();
         let mut tx = database::begin(self.pool()).await?;
-        recompute::lock_upkeep(&mut tx).await?;
+        locks::lock_upkeep(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;
         if changed.is_empty() {
             return Ok(0);
