@@ -79,4 +79,4 @@ compiler:
 	@command -v cc >/dev/null || { scripts/setup.sh compiler; command -v cc >/dev/null; }
 
 browser:
-	@command -v chromedriver >/dev/null || scripts/setup.sh chromium
+	@command -v chromedriver >/dev/null || scripts/setup.sh chromium headless-shell

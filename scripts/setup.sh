@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is named: compiler, postgresql, rabbitmq, chromium. Starts no server: memberflow does that,
+# Installs what is named: compiler, postgresql, rabbitmq, chromium, headless-shell. Starts no server: memberflow does that,
 # privately. Where something cannot be installed it says what to do and ends well, so that its caller
 # continues with what there is.
 set -eu
@@ -12,10 +12,13 @@ packages() {
         apt:compiler) echo gcc libc6-dev ;;
         apt:rabbitmq) echo rabbitmq-server ;;
         apt:chromium) echo chromium chromium-driver ;;
+        # Not every system has it; the tests go on with Chromium itself.
+        apt:headless-shell) echo chromium-headless-shell ;;
         brew:compiler) echo gcc ;;
         brew:postgresql) echo postgresql@17 ;;
         # chromedriver drives Chrome of the same version, which is what Homebrew has.
         brew:chromium) echo google-chrome chromedriver ;;
+        brew:headless-shell) ;;
         *) echo "$2" ;;
     esac
 }
@@ -32,11 +35,13 @@ forbid_starting() {
 
 # Waits for another apt, such as the automatic updates of a machine that has just been started.
 apt_install() {
+    [ $# -gt 0 ] || return 0
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q \
         --no-install-recommends "$@" </dev/null >&2
 }
 
 install() {
+    [ $# -gt 0 ] || return 0
     say "installing $*"
     if [ "$from" = brew ]; then
         brew install --quiet "$@" >&2

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::support::servers::quiet_port;
+
 /// What to do where it is missing. A test that cannot run does not pass.
 const MISSING: &str = "chromedriver cannot be run. `make test` installs it with Chromium where it can; by hand: \
                        sudo apt-get install --no-install-recommends chromium chromium-driver";
@@ -21,13 +23,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts one on a free port.
+    /// Starts one. On a port of its own choice it ends at once where IPv4 or IPv6 has lent that already.
     pub fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("mf-browser-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).unwrap();
         let mut command = Command::new("chromedriver");
         // Profile, sockets, caches and settings of Chromium are below one of these two.
-        command.arg("--port=0").env("HOME", &folder).env("TMPDIR", &folder);
+        command.arg(format!("--port={}", quiet_port())).env("HOME", &folder).env("TMPDIR", &folder);
         for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
             command.env_remove(name);
         }
