@@ -4,8 +4,8 @@
 //!
 //! [`http`] serves connections, [`receive`] reads the request, [`verify`] checks the provider's signature
 //! over its bytes, [`envelope`] wraps the event without touching its body, [`queue`] makes it durable, [`consume`]
-//! consumes it in batches, [`project`] works out what it means (pure, no I/O), and [`store`] writes a whole
-//! batch in one transaction. Around that path are [`ops`] (replay, doctor), [`api`] (what the CRM reads),
+//! consumes it in batches, and [`store`] writes a whole batch in one transaction; [`project`] tells it what the events mean
+//! and which rows follow (pure, no I/O). Around that path are [`ops`] (replay, doctor), [`api`] (what the CRM reads),
 //! [`console`] (the web pages for operators), [`cli`] and [`dev`] (a local environment).
 //! `docs/ARCHITECTURE.md` is the map.
 
@@ -20,9 +20,9 @@ pub mod queue;
 
 pub mod consume;
 
-pub mod project;
-
 pub mod store;
+
+pub mod project;
 
 // Around the path.
 pub mod api;

@@ -1,4 +1,4 @@
-//! What events report and what follows from it: pure functions without I/O or clock.
+//! What events report and what follows from it, as a projection: pure functions without I/O or clock.
 //!
 //! [`decode()`] turns an envelope into its [`payload`]; [`order`] decides which of an object's reports is its present state;
 //! [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows from the present states, and

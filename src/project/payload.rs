@@ -67,7 +67,7 @@ pub struct Report<T> {
     pub object: Value,
     /// The previous values of what the event changed, if reported.
     pub previous: Option<Value>,
-    /// For a correction of missing events: how many events had reported a change away from the same previous
+    /// Of a correction, an internal event that stands for a row's change that no event reported: how many events had reported a change away from the same previous
     /// state.
     pub departures_before: Option<u32>,
 }

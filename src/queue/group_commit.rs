@@ -33,7 +33,7 @@ pub(super) struct Submitter(mpsc::Sender<Submission>);
 
 /// The workers' side.
 #[derive(Clone, Debug)]
-pub(super) struct Batcher {
+pub(super) struct CommitGroups {
     waiting: Arc<Mutex<mpsc::Receiver<Submission>>>,
     limits: GroupLimits,
     stopping: CancellationToken,
@@ -55,10 +55,10 @@ pub(super) struct CommitGroup {
 }
 
 /// Both sides of one queue: callers submit, workers take groups.
-pub(super) fn batcher(limits: GroupLimits, stopping: CancellationToken) -> (Submitter, Batcher) {
+pub(super) fn commit_groups(limits: GroupLimits, stopping: CancellationToken) -> (Submitter, CommitGroups) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX_EVENTS);
     let waiting = Arc::new(Mutex::new(receiver));
-    (Submitter(sender), Batcher { waiting, limits, stopping, latest_end: Arc::default() })
+    (Submitter(sender), CommitGroups { waiting, limits, stopping, latest_end: Arc::default() })
 }
 
 impl Submitter {
@@ -71,7 +71,7 @@ impl Submitter {
     }
 }
 
-impl Batcher {
+impl CommitGroups {
     /// All waiting events, within the limits; waits for the first. `None` once the process is stopping and
     /// the grace period is over.
     pub async fn next(&self) -> Option<CommitGroup> {

@@ -52,8 +52,8 @@ pub enum Queue {
 
 impl Queue {
     /// Starts connecting in the background and retries: a broker or database that is down now is not an
-    /// error. Call it within the Tokio runtime. Pending events are written over `intake` and taken over
-    /// `pending`, so that neither waits for the other.
+    /// error. Call it within the Tokio runtime. Pending events are inserted through the pool
+    /// `intake` and read through the pool `pending`, so that neither waits for the other.
     ///
     /// # Errors
     /// [`QueueError::Url`], if `AMQP_URL` is not valid.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::parked::Parked;
 use super::resolve::facts::ChangedObject;
 use super::resolve::payments::ChangedPayments;
-use super::resolve::versions::RecomputeFrom;
+use super::resolve::versions::LedgerFrom;
 use super::resolve::{identity_claims, payments};
 use super::sms::AffectedSms;
 use crate::project::stripe::StripeObject;
@@ -27,7 +27,8 @@ pub struct Affected {
 pub struct AffectedRevenue {
     /// Customers whose owner is decided again; all about them is derived with it.
     pub owners_to_decide: BTreeSet<String>,
-    /// Customers about whom a fact, a payment, a ledger or repeated evidence changed. A decided owner of theirs stays.
+    /// Customers about whom a fact, a payment or a ledger changed, or of whom one more object says what is known already. Their
+    /// owner, once decided, is kept.
     pub touched_customers: BTreeSet<String>,
     /// Those of them whose subscriptions may have changed in value.
     pub customers_to_value: BTreeSet<String>,
@@ -42,7 +43,7 @@ pub struct AffectedRevenue {
     /// Customers whose payment rows are written even if they did not change.
     pub force_rewrite: BTreeSet<String>,
     /// The second from which each customer's ledger is recomputed.
-    pub recompute_from: RecomputeFrom,
+    pub ledger_from: LedgerFrom,
 }
 
 impl From<AffectedRevenue> for Affected {
@@ -60,7 +61,7 @@ impl AffectedRevenue {
 
     /// Adds the customers of the `changed` facts, of the ledgers to recompute and of the payments.
     pub(super) fn add_customers(&mut self, changed: &BTreeMap<String, ChangedObject>) {
-        self.customers_to_value.extend(self.recompute_from.keys().cloned());
+        self.customers_to_value.extend(self.ledger_from.keys().cloned());
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
             let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();

@@ -190,22 +190,17 @@ async fn resolve_stripe(
 ) -> Result<AffectedRevenue, sqlx::Error> {
     let links = links(&reported);
     let resolved = facts::resolve_stripe(tx, reported, &links, settings).await?;
-    let Resolved { changed, mut recompute_from, identity_claims, resolved_thin, wanting_lines } = resolved;
+    let Resolved { changed, mut ledger_from, identity_claims, resolved_thin, need_invoice_lines } = resolved;
     // After the facts: only then it is known which claims of an object with a history are the last of their second.
     let claims = claims.into_iter().chain(identity_claims).collect();
     let evidence = [identity_claims::write(tx, claims).await?, emails::write(tx, addresses).await?];
     let parked = parked::thin_objects(tx, &thin_event_objects, &resolved_thin).await?;
     thin_event_objects.extend(resolved_thin);
-    versions::add_known_terms(tx, &mut recompute_from, &changed, &wanting_lines).await?;
+    versions::add_known_terms(tx, &mut ledger_from, &changed, &need_invoice_lines).await?;
     let payments = payments::resolve(tx, &changed).await?;
 
-    let mut revenue = AffectedRevenue {
-        payments,
-        thin_event_objects,
-        parked,
-        recompute_from,
-        ..AffectedRevenue::default()
-    };
+    let mut revenue =
+        AffectedRevenue { payments, thin_event_objects, parked, ledger_from, ..AffectedRevenue::default() };
     for changed_evidence in evidence {
         revenue.add_evidence(changed_evidence);
     }

@@ -27,7 +27,7 @@ pub enum Reason {
     UnresolvedDiscount,
     /// A subscription whose value had to be assumed.
     EstimatedMrr,
-    /// A subscription that, or whose trial, should have ended, without an event.
+    /// A subscription that, or whose trial, should have ended, without an event. Not Stripe's `past_due`.
     Overdue,
     /// A customer whose objects name different users, or something that is not a user. In the database `disputed_user`,
     /// which has nothing to do with chargebacks.

@@ -36,7 +36,7 @@ impl<'a> EffectiveState<'a> {
     /// Starts empty. Discount terms from any of `versions` (the oldest first) are known from
     /// the beginning, but not their ends; invoices count from their own second on.
     pub fn new<'b>(catalogue: &'a mut Catalogue, versions: impl Iterator<Item = &'b Version>) -> Self {
-        catalogue.last_lines.clear();
+        catalogue.newest_invoice_lines.clear();
         catalogue.discount_amounts.clear();
         let mut reported = BTreeMap::new();
         for version in versions {
@@ -77,7 +77,7 @@ impl<'a> EffectiveState<'a> {
                     let amounts = &mut self.catalogue.discount_amounts;
                     amounts.entry(subscription.clone()).or_default().extend(invoice.discount_amounts);
                     if !invoice.recurring_lines.is_empty() {
-                        self.catalogue.last_lines.insert(subscription, invoice.recurring_lines);
+                        self.catalogue.newest_invoice_lines.insert(subscription, invoice.recurring_lines);
                     }
                 }
                 true

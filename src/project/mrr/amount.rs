@@ -98,7 +98,7 @@ fn cost(tier: &PriceTier, units: u64) -> Option<Ratio> {
 
 /// The item's amount on the newest invoice; zero if there is none.
 fn last_billed(subscription: &Subscription, item: &Item, catalogue: &Catalogue) -> Ratio {
-    let lines = catalogue.last_lines.get(&subscription.id).map_or(&[][..], Vec::as_slice);
+    let lines = catalogue.newest_invoice_lines.get(&subscription.id).map_or(&[][..], Vec::as_slice);
     let is_items = |line: &&InvoiceLine| line.subscription_item.as_deref() == Some(&item.id);
     let is_prices = |line: &&InvoiceLine| line.price.as_deref() == Some(&item.price.id);
     let line = lines.iter().rfind(is_items).or_else(|| lines.iter().rfind(is_prices));

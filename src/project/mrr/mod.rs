@@ -21,14 +21,14 @@ use super::stripe::{Coupon, Customer, Discount, InvoiceLine, Item, Price, Subscr
 /// What a subscription's value depends on besides itself.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Prices by id, with the tiers that subscriptions do not show.
+    /// Prices by id, with the price tiers that subscriptions do not show.
     pub prices: HashMap<String, Price>,
     /// Coupons by id.
     pub coupons: HashMap<String, Coupon>,
     /// Discounts by id, as `customer.discount.*` reported them.
     pub discounts: HashMap<String, Discount>,
     /// By subscription id: the newest invoice's lines without prorations.
-    pub last_lines: HashMap<String, Vec<InvoiceLine>>,
+    pub newest_invoice_lines: HashMap<String, Vec<InvoiceLine>>,
     /// By subscription id: what each discount, by its id, took off the newest invoice that shows it.
     pub discount_amounts: HashMap<String, BTreeMap<String, i64>>,
 }
@@ -126,7 +126,7 @@ pub fn dependencies(subscription: &Subscription) -> Vec<String> {
     ids
 }
 
-/// Whether the value of `subscription` must be taken from [`Catalogue::last_lines`], because neither it nor
+/// Whether the value of `subscription` must be taken from [`Catalogue::newest_invoice_lines`], because neither it nor
 /// the catalogue's prices show what an item costs.
 #[must_use]
 pub fn needs_lines(subscription: &Subscription, catalogue: &Catalogue) -> bool {

@@ -39,9 +39,9 @@ fn withdrawn(dispute: &Dispute, currency: &str) -> i64 {
         return 0;
     }
     let by_id: BTreeMap<_, _> = dispute.balance_transactions.iter().map(|it| (it.id.as_str(), it)).collect();
-    let mut movements = by_id.values().filter(|it| it.currency == currency).peekable();
-    if movements.peek().is_some() {
-        let sum: i128 = movements.map(|it| i128::from(it.amount)).sum();
+    let mut transactions = by_id.values().filter(|it| it.currency == currency).peekable();
+    if transactions.peek().is_some() {
+        let sum: i128 = transactions.map(|it| i128::from(it.amount)).sum();
         return i64::try_from((-sum).max(0)).unwrap_or(i64::MAX);
     }
     let funds_withdrawn = matches!(status, "needs_response" | "under_review" | "lost");

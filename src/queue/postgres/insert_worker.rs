@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::envelope::Envelope;
 use crate::queue::error::EnqueueError;
-use crate::queue::group_commit::Batcher;
+use crate::queue::group_commit::CommitGroups;
 use crate::store::StoreError;
 use crate::store::events::pending;
 
@@ -15,8 +15,8 @@ use crate::store::events::pending;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes group after group; ends when there will be no more.
-pub(super) async fn run(pool: PgPool, batcher: Batcher) {
-    while let Some(group) = batcher.next().await {
+pub(super) async fn run(pool: PgPool, groups: CommitGroups) {
+    while let Some(group) = groups.next().await {
         match insert(&pool, &group.envelopes).await {
             Err(Failure::Database(error))
                 if group.envelopes.len() > 1 && StoreError::is_permanent(&error) =>

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use self::notifications::Listener;
 use self::pending::BatchLocker;
 use super::error::EnqueueError;
-use super::group_commit::{GroupLimits, Submitter, batcher};
+use super::group_commit::{GroupLimits, Submitter, commit_groups};
 use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
@@ -42,9 +42,9 @@ pub struct PgQueue {
 impl PgQueue {
     /// Starts the workers that insert.
     pub fn open(intake: PgPool, pending: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
-        let (submitter, batcher) = batcher(LIMITS, lifecycle.stopping.clone());
+        let (submitter, groups) = commit_groups(LIMITS, lifecycle.stopping.clone());
         for _ in 0..INSERT_WORKERS {
-            lifecycle.tasks.spawn(insert_worker::run(intake.clone(), batcher.clone()));
+            lifecycle.tasks.spawn(insert_worker::run(intake.clone(), groups.clone()));
         }
         Self {
             listener: Listener::new(pending.clone(), lifecycle.clone()),

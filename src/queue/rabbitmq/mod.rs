@@ -30,7 +30,7 @@ use self::settle::ConsumerChannel;
 use self::topology::Topology;
 use super::QueueError;
 use super::error::EnqueueError;
-use super::group_commit::{GroupLimits, Submitter, batcher};
+use super::group_commit::{GroupLimits, Submitter, commit_groups};
 use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
@@ -88,14 +88,14 @@ impl RabbitMq {
         };
         let mut workers = Vec::new();
         let publishers = Source::QUEUED.map(|source| {
-            let (submitter, batcher) = batcher(limits, lifecycle.stopping.clone());
+            let (submitter, groups) = commit_groups(limits, lifecycle.stopping.clone());
             let circuit_breaker = Arc::new(CircuitBreaker::new());
             for _ in 0..PUBLISH_WORKERS_PER_SOURCE {
-                let (topology, batcher) = (topology.clone(), batcher.clone());
+                let (topology, groups) = (topology.clone(), groups.clone());
                 let (connection_manager, circuit_breaker) =
                     (publish_connection.clone(), circuit_breaker.clone());
                 let worker =
-                    PublishWorker::new(source, topology, batcher, connection_manager, circuit_breaker);
+                    PublishWorker::new(source, topology, groups, connection_manager, circuit_breaker);
                 workers.push(worker.run());
             }
             Publisher { submitter, circuit_breaker }

@@ -18,7 +18,7 @@ use super::connection_manager::ConnectionManager;
 use super::topology::Topology;
 use crate::envelope::{Envelope, Source, wire};
 use crate::queue::error::EnqueueError;
-use crate::queue::group_commit::Batcher;
+use crate::queue::group_commit::CommitGroups;
 use crate::queue::metric_names;
 
 /// For opening a channel where needed, writing a message and getting its confirm. A broker that takes longer
@@ -31,7 +31,7 @@ const PERSISTENT: u8 = 2;
 pub(super) struct PublishWorker {
     source: Source,
     topology: Topology,
-    batcher: Batcher,
+    groups: CommitGroups,
     connection_manager: ConnectionManager,
     circuit_breaker: Arc<CircuitBreaker>,
     channel: Option<ConfirmChannel>,
@@ -56,16 +56,16 @@ impl PublishWorker {
     pub fn new(
         source: Source,
         topology: Topology,
-        batcher: Batcher,
+        groups: CommitGroups,
         connection_manager: ConnectionManager,
         circuit_breaker: Arc<CircuitBreaker>,
     ) -> Self {
-        Self { source, topology, batcher, connection_manager, circuit_breaker, channel: None }
+        Self { source, topology, groups, connection_manager, circuit_breaker, channel: None }
     }
 
     /// Publishes group after group; ends when there will be no more.
     pub async fn run(mut self) {
-        while let Some(group) = self.batcher.next().await {
+        while let Some(group) = self.groups.next().await {
             let outcome = self.publish(&group.envelopes).await;
             group.complete(outcome);
         }

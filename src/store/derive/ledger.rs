@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::project::movements::{self, CALC_VERSION, History, Movement};
 use crate::project::mrr::Catalogue;
 use crate::store::from_unix_seconds;
-use crate::store::resolve::versions::{self, RecomputeFrom};
+use crate::store::resolve::versions::{self, LedgerFrom};
 
 /// Identifies a movement: there is one per customer, currency and second.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,22 +44,22 @@ impl From<Movement> for Entry {
     }
 }
 
-/// Recomputes the customers' ledgers, each from its second in `recompute_from` on: movements that no longer hold are
+/// Recomputes the customers' ledgers, each from its second in `ledger_from` on: movements that no longer hold are
 /// superseded, new ones recorded. `owners`: each customer's user, if it exists.
 pub async fn revise(
     tx: &mut PgConnection,
-    recompute_from: &RecomputeFrom,
+    ledger_from: &LedgerFrom,
     catalogue: Catalogue,
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    if recompute_from.is_empty() {
+    if ledger_from.is_empty() {
         return Ok(());
     }
-    let (mut versions, mut catalogue) = versions::load(tx, recompute_from, catalogue).await?;
-    let Recorded { mut prior_currencies, current } = recorded(tx, recompute_from).await?;
+    let (mut versions, mut catalogue) = versions::load(tx, ledger_from, catalogue).await?;
+    let Recorded { mut prior_currencies, current } = recorded(tx, ledger_from).await?;
     let mut entries = BTreeMap::<MovementKey, Entry>::new();
-    for (customer, &since) in recompute_from {
+    for (customer, &since) in ledger_from {
         let history = History {
             versions: versions.remove(customer).unwrap_or_default(),
             prior_currencies: prior_currencies.remove(customer).unwrap_or_default(),
@@ -88,7 +88,7 @@ pub async fn revise(
 /// The stored ledger of some customers.
 #[derive(Default)]
 struct Recorded {
-    /// The currencies in which each customer had revenue before its second in `recompute_from`.
+    /// The currencies in which each customer had revenue before its second in `ledger_from`.
     prior_currencies: HashMap<String, BTreeSet<String>>,
     /// The current movements from that second on.
     current: Vec<CurrentMovement>,
@@ -108,15 +108,15 @@ struct StoredMovement {
     customer_id: String,
     currency: String,
     effective_at: OffsetDateTime,
-    /// It is earlier than the customer's second in `recompute_from`, and the first in its currency.
+    /// It is earlier than the customer's second in `ledger_from`, and the first in its currency.
     is_before: bool,
     #[sqlx(flatten)]
     entry: Entry,
 }
 
 /// Subqueries that cannot be flattened (`offset 0`) force an index lookup per customer: its movements from
-/// its second in `recompute_from` on, and its first in each currency.
-async fn recorded(tx: &mut PgConnection, recompute_from: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
+/// its second in `ledger_from` on, and its first in each currency.
+async fn recorded(tx: &mut PgConnection, ledger_from: &LedgerFrom) -> Result<Recorded, sqlx::Error> {
     let movements: Vec<StoredMovement> = sqlx::query_as(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
                 m.cause_event_id, m.effective_at < w.since as is_before
@@ -130,8 +130,8 @@ async fn recorded(tx: &mut PgConnection, recompute_from: &RecomputeFrom) -> Resu
                 and m.kind = 'new' offset 0)
          ) m",
     )
-    .bind(recompute_from.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(recompute_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
+    .bind(ledger_from.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(ledger_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let mut recorded = Recorded::default();

@@ -29,12 +29,12 @@ use self::members::locked::LockedMembers;
 use self::members::{Context, MemberInputs};
 use self::owners::OwnerDecisions;
 use self::stored_owners::StoredOwners;
-use self::subscriptions::TieredSubscription;
+use self::subscriptions::SubscriptionWithTier;
 use self::valuation::Valuations;
 use super::affected::{Affected, AffectedRevenue};
 use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
-use super::resolve::versions::{self, RecomputeFrom};
+use super::resolve::versions::{self, LedgerFrom};
 use super::tables::Tables;
 use super::{StoreSettings, sms};
 
@@ -86,7 +86,7 @@ struct OwnedCustomers {
     /// Those that may have movements without a user, with their user.
     with_unassigned_movements: HashMap<String, Uuid>,
     /// When the clock next changes their values; `None` if that was not loaded.
-    recompute_times: Option<HashMap<String, OffsetDateTime>>,
+    next_changes: Option<HashMap<String, OffsetDateTime>>,
     /// Their sums and those of all other affected customers; `None` if they were not loaded.
     sums: Option<SumsByCustomer>,
     /// Whether there may be leads that they convert. `true` if that was not loaded: `leads::convert` looks itself.
@@ -108,7 +108,7 @@ impl OwnedCustomers {
         Self {
             owners: of_users(owners),
             with_unassigned_movements: of_users(stored.with_unassigned_movements()),
-            recompute_times: Some(stored.recompute_times()),
+            next_changes: Some(stored.next_changes()),
             sums: Some(sums),
             has_leads: stored.has_leads(),
         }
@@ -120,7 +120,7 @@ impl OwnedCustomers {
         Ok(Self {
             with_unassigned_movements: owners.clone(),
             owners,
-            recompute_times: None,
+            next_changes: None,
             sums: None,
             has_leads: true,
         })
@@ -220,17 +220,17 @@ async fn derive_members(
         Some(sums) => sums,
         None => customer_revenue::load(tx, &scope.all_customers(&affected)).await?,
     };
-    let recompute_from = mem::take(&mut affected.recompute_from);
-    let valued = value(tx, &scope, &affected, recompute_from, before, now).await?;
+    let ledger_from = mem::take(&mut affected.ledger_from);
+    let valued = value(tx, &scope, &affected, ledger_from, before, now).await?;
     let force_rewrite = mem::take(&mut affected.force_rewrite);
-    let history =
+    let written_payments =
         write_rows(tx, derivation, &scope, &affected.payments, force_rewrite, reassigned, &valued).await?;
-    park(tx, affected, scope.decided, undecided, &valued.subscriptions, history, now).await
+    park(tx, affected, scope.decided, undecided, &valued.subscriptions, written_payments, now).await
 }
 
 /// What valuing the customers of a scope gives.
 struct Valued {
-    subscriptions: Vec<TieredSubscription>,
+    subscriptions: Vec<SubscriptionWithTier>,
     /// The customers' sums before the batch.
     before: SumsByCustomer,
     /// The customers' sums after the batch.
@@ -242,22 +242,22 @@ async fn value(
     tx: &mut PgConnection,
     scope: &Scope,
     affected: &AffectedRevenue,
-    mut recompute_from: RecomputeFrom,
+    mut ledger_from: LedgerFrom,
     before: SumsByCustomer,
     now: OffsetDateTime,
 ) -> Result<Valued, sqlx::Error> {
     let customers = scope.customers_to_value(affected);
-    let OwnedCustomers { owners, recompute_times, .. } = &scope.customers;
-    let recompute_times = match recompute_times {
+    let OwnedCustomers { owners, next_changes, .. } = &scope.customers;
+    let next_changes = match next_changes {
         Some(times) => Cow::Borrowed(times),
-        None => Cow::Owned(valuation::load_recompute_times(tx, &customers).await?),
+        None => Cow::Owned(valuation::load_next_changes(tx, &customers).await?),
     };
-    versions::add_due(&mut recompute_from, &recompute_times, &customers, now);
+    versions::add_due(&mut ledger_from, &next_changes, &customers, now);
     let Valuations { subscriptions, catalogue } =
-        valuation::value(tx, &customers, &recompute_times, now).await?;
+        valuation::value(tx, &customers, &next_changes, now).await?;
     let subscriptions = subscriptions::assign_tiers(tx, subscriptions).await?;
     let sums = sums(&before, &affected.payments, &subscriptions, &customers);
-    ledger::revise(tx, &recompute_from, catalogue, owners, now).await?;
+    ledger::revise(tx, &ledger_from, catalogue, owners, now).await?;
     Ok(Valued { subscriptions, before, sums })
 }
 
@@ -279,7 +279,7 @@ async fn write_rows(
     // Subscriptions before the payments that reference them: those of a customer with a new row are written again.
     let with_new_row = subscriptions::write(tx, &valued.subscriptions, owners, now).await?;
     force_rewrite.extend(reassigned.into_iter().chain(with_new_row));
-    let history = payment_history::write(tx, payments, &force_rewrite, owners).await?;
+    let written_payments = payment_history::write(tx, payments, &force_rewrite, owners).await?;
     let inputs = MemberInputs {
         complete,
         payment_only,
@@ -294,7 +294,7 @@ async fn write_rows(
     if tables == Tables::Live && *has_leads {
         leads::convert(tx, &complete.union(payment_only).copied().collect()).await?;
     }
-    Ok(history)
+    Ok(written_payments)
 }
 
 /// Parks what is missing. `decided`: the customers whose owner was decided, of whom some are `undecided`.
@@ -303,33 +303,33 @@ async fn park(
     affected: AffectedRevenue,
     decided: BTreeSet<String>,
     undecided: Vec<Parked>,
-    tiered: &[TieredSubscription],
-    history: payment_history::Written,
+    with_tiers: &[SubscriptionWithTier],
+    written_payments: payment_history::Written,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let AffectedRevenue { payments, thin_event_objects, parked: thin, .. } = affected;
-    let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
+    let may_be_parked = with_tiers.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
     let checked = Checked {
         customers: decided,
         subscriptions: may_be_parked.map(|it| it.valuation.subscription.id.clone()).collect(),
-        payments: payments.exceeding_int4.into_iter().chain(history.exceeding_int4).collect(),
+        payments: payments.exceeding_int4.into_iter().chain(written_payments.exceeding_int4).collect(),
         thin_event_objects,
     };
     let parked: Vec<Parked> = thin
         .into_iter()
         .chain(undecided)
-        .chain(tiered.iter().flat_map(TieredSubscription::parked))
-        .chain(history.too_large)
+        .chain(with_tiers.iter().flat_map(SubscriptionWithTier::parked))
+        .chain(written_payments.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await
 }
 
 /// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
-/// the customers in `to_value` replaced by that of the `tiered` subscriptions.
+/// the customers in `to_value` replaced by that of the subscriptions `with_tiers`.
 fn sums(
     before: &SumsByCustomer,
     payments: &ChangedPayments,
-    tiered: &[TieredSubscription],
+    with_tiers: &[SubscriptionWithTier],
     to_value: &BTreeSet<String>,
 ) -> SumsByCustomer {
     let mut after = before.clone();
@@ -339,10 +339,10 @@ fn sums(
     for (key, difference) in &payments.differences {
         after.entry(key.clone()).or_default().add(difference);
     }
-    for tiered in tiered {
-        let mrr = &tiered.valuation.mrr;
+    for with_tier in with_tiers {
+        let mrr = &with_tier.valuation.mrr;
         if mrr.minor != 0 {
-            let key = (tiered.valuation.subscription.customer.clone(), mrr.currency.clone());
+            let key = (with_tier.valuation.subscription.customer.clone(), mrr.currency.clone());
             after.entry(key).or_default().add(&Sums { mrr: mrr.minor, ..Sums::default() });
         }
     }

@@ -11,7 +11,7 @@ use crate::project::internal::IMPORT_PREFIX;
 use crate::project::payments::Payment;
 use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
-use crate::store::resolve::payments::{ChangedPayments, row_id};
+use crate::store::resolve::payments::{ChangedPayments, public_row_id};
 
 /// A payment with its row's id and its user.
 pub(in crate::store) struct OwnedPayment {
@@ -39,7 +39,7 @@ pub async fn write(
 ) -> Result<Written, sqlx::Error> {
     // First: the payment intent may move to another row, and a row of ours must not be mistaken for a
     // pre-existing one. A pre-existing row stays: the invoice that the payment belongs to now adopts it.
-    let ours: Vec<Uuid> = changes.removed.iter().map(|payment| row_id(&payment.id)).collect();
+    let ours: Vec<Uuid> = changes.removed.iter().map(|payment| public_row_id(&payment.id)).collect();
     delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &ours).await?;
     delete_unowned(tx, changes, force_rewrite, owners).await?;
 
@@ -95,8 +95,9 @@ async fn load(
         let user_id = owners.get(&payment.customer).copied().filter(|_| is_reported)?;
         Some(OwnedPayment { payment, history_id, user_id })
     };
-    let mut owned: Vec<OwnedPayment> =
-        written.filter_map(|payment| row(payment.clone(), *changes.history_ids.get(&payment.id)?)).collect();
+    let mut owned: Vec<OwnedPayment> = written
+        .filter_map(|payment| row(payment.clone(), *changes.payment_row_ids.get(&payment.id)?))
+        .collect();
     let customers: Vec<&str> =
         force_rewrite.iter().filter(|it| owners.contains_key(*it)).map(String::as_str).collect();
     if customers.is_empty() {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::delete_unreferenced;
 use super::payment_history::OwnedPayment;
-use crate::store::resolve::payments::row_id;
+use crate::store::resolve::payments::public_row_id;
 
 /// Adopts for each payment the pre-existing row that has its invoice, else its payment intent. The order of
 /// reports does not matter: a row of ours is replaced.
@@ -16,7 +16,7 @@ pub(in crate::store) async fn adopt(
     tx: &mut PgConnection,
     rows: &mut [OwnedPayment],
 ) -> Result<(), sqlx::Error> {
-    let ours = || rows.iter().filter(|row| row.history_id == row_id(&row.payment.id));
+    let ours = || rows.iter().filter(|row| row.history_id == public_row_id(&row.payment.id));
     if ours().next().is_none() {
         return Ok(());
     }
@@ -43,7 +43,7 @@ pub(in crate::store) async fn adopt(
     .fetch_all(&mut *tx)
     .await?;
     let adopted: HashMap<String, Uuid> = adopted.into_iter().collect();
-    let replaced: Vec<Uuid> = adopted.keys().map(|id| row_id(id)).collect();
+    let replaced: Vec<Uuid> = adopted.keys().map(|id| public_row_id(id)).collect();
     delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &replaced).await?;
     for row in rows {
         if let Some(history_id) = adopted.get(&row.payment.id) {

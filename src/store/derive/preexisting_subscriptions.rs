@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::subscriptions::TieredSubscription;
+use super::subscriptions::SubscriptionWithTier;
 
 /// Assigns the rows of subscriptions that no event has reported to their customers' users (`owners`). Returns
 /// those whose row was deleted with a former user and must be inserted again.
 pub(in crate::store) async fn reassign<'a>(
     tx: &mut PgConnection,
-    preexisting: Vec<&'a TieredSubscription>,
+    preexisting: Vec<&'a SubscriptionWithTier>,
     owners: &HashMap<String, Uuid>,
-) -> Result<Vec<&'a TieredSubscription>, sqlx::Error> {
-    let owner = |tiered: &TieredSubscription| owners.get(&tiered.valuation.subscription.customer).copied();
-    let owned: Vec<(&TieredSubscription, Uuid)> =
-        preexisting.into_iter().filter_map(|tiered| Some((tiered, owner(tiered)?))).collect();
+) -> Result<Vec<&'a SubscriptionWithTier>, sqlx::Error> {
+    let owner =
+        |with_tier: &SubscriptionWithTier| owners.get(&with_tier.valuation.subscription.customer).copied();
+    let owned: Vec<(&SubscriptionWithTier, Uuid)> =
+        preexisting.into_iter().filter_map(|with_tier| Some((with_tier, owner(with_tier)?))).collect();
     if owned.is_empty() {
         return Ok(Vec::new());
     }
@@ -31,10 +32,11 @@ pub(in crate::store) async fn reassign<'a>(
          )
          select stripe_subscription_id from owned",
     )
-    .bind(owned.iter().map(|(tiered, _)| tiered.valuation.subscription.id.as_str()).collect::<Vec<_>>())
+    .bind(owned.iter().map(|(with_tier, _)| with_tier.valuation.subscription.id.as_str()).collect::<Vec<_>>())
     .bind(owned.iter().map(|(_, user)| *user).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let is_missing = |tiered: &&TieredSubscription| !with_row.contains(&tiered.valuation.subscription.id);
-    Ok(owned.into_iter().map(|(tiered, _)| tiered).filter(is_missing).collect())
+    let is_missing =
+        |with_tier: &&SubscriptionWithTier| !with_row.contains(&with_tier.valuation.subscription.id);
+    Ok(owned.into_iter().map(|(with_tier, _)| with_tier).filter(is_missing).collect())
 }

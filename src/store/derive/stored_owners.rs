@@ -104,7 +104,7 @@ impl StoredOwners {
     }
 
     /// When the clock next changes the customers' values.
-    pub(in crate::store) fn recompute_times(&self) -> HashMap<String, OffsetDateTime> {
+    pub(in crate::store) fn next_changes(&self) -> HashMap<String, OffsetDateTime> {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.recompute_at?))).collect()
     }
 

@@ -15,11 +15,11 @@ use crate::project::member::MemberSubscription;
 use crate::project::stripe::Subscription;
 use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
-use crate::store::resolve::payments::row_id;
+use crate::store::resolve::payments::public_row_id;
 
 /// A subscription with its tier: the input of a row.
 #[derive(Debug)]
-pub struct TieredSubscription {
+pub struct SubscriptionWithTier {
     /// The subscription and its value.
     pub valuation: Valuation,
     /// The effective status; `None` if no known one was ever reported.
@@ -30,7 +30,7 @@ pub struct TieredSubscription {
     pub tier: Option<MembershipTier>,
 }
 
-impl TieredSubscription {
+impl SubscriptionWithTier {
     /// The input of [`summarise`](crate::project::member::summarise).
     #[must_use]
     pub fn member_subscription(&self) -> MemberSubscription {
@@ -102,7 +102,7 @@ impl TieredSubscription {
 pub async fn assign_tiers(
     tx: &mut PgConnection,
     subscriptions: Vec<Valuation>,
-) -> Result<Vec<TieredSubscription>, sqlx::Error> {
+) -> Result<Vec<SubscriptionWithTier>, sqlx::Error> {
     if subscriptions.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,38 +111,40 @@ pub async fn assign_tiers(
         let subscription = &valuation.subscription;
         let status = subscription.effective_status().map(ToOwned::to_owned);
         let Choice { price, tier } = tiers::choose(subscription, &named);
-        TieredSubscription { valuation, status, price, tier }
+        SubscriptionWithTier { valuation, status, price, tier }
     };
-    let mut tiered: Vec<TieredSubscription> = subscriptions.into_iter().map(assign).collect();
-    let without = tiered.iter().filter(|tiered| tiered.tier.is_none());
+    let mut with_tiers: Vec<SubscriptionWithTier> = subscriptions.into_iter().map(assign).collect();
+    let without = with_tiers.iter().filter(|with_tier| with_tier.tier.is_none());
     let preexisting =
-        tiers::of_preexisting(tx, without.map(|tiered| tiered.valuation.subscription.id.as_str())).await?;
-    for tiered in tiered.iter_mut().filter(|tiered| tiered.tier.is_none()) {
-        tiered.tier = preexisting.get(&tiered.valuation.subscription.id).cloned();
+        tiers::of_preexisting(tx, without.map(|with_tier| with_tier.valuation.subscription.id.as_str()))
+            .await?;
+    for with_tier in with_tiers.iter_mut().filter(|with_tier| with_tier.tier.is_none()) {
+        with_tier.tier = preexisting.get(&with_tier.valuation.subscription.id).cloned();
     }
-    Ok(tiered)
+    Ok(with_tiers)
 }
 
-/// Writes the rows of `tiered` subscriptions whose customer has an existing user (`owners`), and deletes
+/// Writes the rows of subscriptions `with_tiers` whose customer has an existing user (`owners`), and deletes
 /// those that no longer apply. Pre-existing rows that no event has reported are only reassigned with their
 /// customer. Returns the customers with a new row, so that their payments can reference it.
 pub async fn write(
     tx: &mut PgConnection,
-    tiered: &[TieredSubscription],
+    with_tiers: &[SubscriptionWithTier],
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let (mut to_upsert, mut to_reassign, mut to_delete) = (Vec::new(), Vec::new(), Vec::new());
-    for tiered in tiered {
-        match RowAction::of(tiered, owners) {
+    for with_tier in with_tiers {
+        match RowAction::of(with_tier, owners) {
             RowAction::Upsert(row) => to_upsert.push(row),
-            RowAction::Reassign => to_reassign.push(tiered),
-            RowAction::Delete => to_delete.push(tiered.valuation.subscription.id.as_str()),
+            RowAction::Reassign => to_reassign.push(with_tier),
+            RowAction::Delete => to_delete.push(with_tier.valuation.subscription.id.as_str()),
         }
     }
     delete_obsolete(tx, to_delete).await?;
     let without_row = preexisting_subscriptions::reassign(tx, to_reassign, owners).await?;
-    to_upsert.extend(without_row.into_iter().filter_map(|tiered| CustomerSubscription::of(tiered, owners)));
+    to_upsert
+        .extend(without_row.into_iter().filter_map(|with_tier| CustomerSubscription::of(with_tier, owners)));
     if to_upsert.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &to_upsert, now).await }
 }
 
@@ -155,15 +157,15 @@ enum RowAction<'a> {
 }
 
 impl<'a> RowAction<'a> {
-    fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Self {
-        let subscription = &tiered.valuation.subscription;
+    fn of(with_tier: &'a SubscriptionWithTier, owners: &HashMap<String, Uuid>) -> Self {
+        let subscription = &with_tier.valuation.subscription;
         let is_preexisting = subscription.is_unreported_import;
         if is_preexisting && owners.contains_key(&subscription.customer) {
             Self::Reassign
         } else if is_preexisting {
             Self::Delete
         } else {
-            CustomerSubscription::of(tiered, owners).map_or(Self::Delete, Self::Upsert)
+            CustomerSubscription::of(with_tier, owners).map_or(Self::Delete, Self::Upsert)
         }
     }
 }
@@ -178,14 +180,14 @@ struct CustomerSubscription<'a> {
 }
 
 impl<'a> CustomerSubscription<'a> {
-    fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Option<Self> {
-        let subscription = &tiered.valuation.subscription;
+    fn of(with_tier: &'a SubscriptionWithTier, owners: &HashMap<String, Uuid>) -> Option<Self> {
+        let subscription = &with_tier.valuation.subscription;
         Some(Self {
             subscription,
-            price: tiered.price.as_deref(),
+            price: with_tier.price.as_deref(),
             user: *owners.get(&subscription.customer)?,
-            tier: tiered.tier.as_ref()?.id,
-            status: tiered.status.as_deref()?,
+            tier: with_tier.tier.as_ref()?.id,
+            status: with_tier.status.as_deref()?,
         })
     }
 }
@@ -246,7 +248,7 @@ async fn upsert(
         subscriptions().map(|it| pick(it).map(from_unix_seconds)).collect::<Vec<_>>()
     };
     let written: Vec<(String, bool)> = sqlx::query_as(WRITE)
-        .bind(subscriptions().map(|it| row_id(&it.id)).collect::<Vec<_>>())
+        .bind(subscriptions().map(|it| public_row_id(&it.id)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.user).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.tier).collect::<Vec<_>>())
         .bind(subscriptions().map(|it| it.customer.as_str()).collect::<Vec<_>>())

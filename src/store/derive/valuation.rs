@@ -12,7 +12,7 @@ use crate::project::stripe::overdue::DueChange;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
-use crate::store::resolve::versions::{self, RecomputeFrom};
+use crate::store::resolve::versions::{self, LedgerFrom};
 
 /// A subscription and its value.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Valuation {
     pub subscription: Subscription,
     /// Its value.
     pub mrr: Mrr,
-    /// A change that Stripe announced and has not reported.
+    /// A change that Stripe announced and has not reported. Not Stripe's `past_due`.
     pub overdue: Option<DueChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub customer_deleted: bool,
@@ -39,11 +39,11 @@ pub struct Valuations {
 }
 
 /// Values the subscriptions of `customers`, and stores when the clock changes the values next.
-/// `recompute_times`: when it does according to the database.
+/// `next_changes`: when it does according to the database.
 pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
-    recompute_times: &HashMap<String, OffsetDateTime>,
+    next_changes: &HashMap<String, OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<Valuations, sqlx::Error> {
     if customers.is_empty() {
@@ -68,7 +68,7 @@ pub async fn value(
             Valuation { subscription, mrr, overdue, customer_deleted, is_parked }
         })
         .collect();
-    store_recompute_times(tx, customers, recompute_times, &subscriptions).await?;
+    store_next_changes(tx, customers, next_changes, &subscriptions).await?;
     Ok(Valuations { subscriptions, catalogue })
 }
 
@@ -94,7 +94,7 @@ pub async fn explain_at(
     at: OffsetDateTime,
 ) -> Result<Vec<Explanation>, sqlx::Error> {
     let at = at.unix_timestamp();
-    let later: RecomputeFrom = customers.iter().map(|customer| (customer.clone(), at + 1)).collect();
+    let later: LedgerFrom = customers.iter().map(|customer| (customer.clone(), at + 1)).collect();
     let (histories, mut catalogue) = versions::load(tx, &later, Catalogue::default()).await?;
     let histories = histories.into_values();
     Ok(histories.flat_map(|history| movements::explain(history, &mut catalogue, at)).collect())
@@ -209,7 +209,7 @@ async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Resu
 }
 
 /// When the clock next changes the values of `customers`.
-pub(in crate::store) async fn load_recompute_times(
+pub(in crate::store) async fn load_next_changes(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, OffsetDateTime>, sqlx::Error> {
@@ -225,11 +225,11 @@ pub(in crate::store) async fn load_recompute_times(
     Ok(rows.into_iter().collect())
 }
 
-/// Stores when the clock next changes the values of `customers`, where that differs from `recompute_times`.
-async fn store_recompute_times(
+/// Stores when the clock next changes the values of `customers`, where that differs from `next_changes`.
+async fn store_next_changes(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
-    recompute_times: &HashMap<String, OffsetDateTime>,
+    next_changes: &HashMap<String, OffsetDateTime>,
     valuations: &[Valuation],
 ) -> Result<(), sqlx::Error> {
     let mut next = HashMap::<&str, i64>::new();
@@ -248,7 +248,7 @@ async fn store_recompute_times(
     }
     let at = |id: &String| next.get(id.as_str()).map(|at| from_unix_seconds(*at));
     let changed: Vec<&String> =
-        customers.iter().filter(|id| at(id) != recompute_times.get(id.as_str()).copied()).collect();
+        customers.iter().filter(|id| at(id) != next_changes.get(id.as_str()).copied()).collect();
     if changed.is_empty() {
         return Ok(());
     }

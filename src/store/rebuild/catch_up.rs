@@ -101,7 +101,7 @@ pub(super) async fn rederive(
 pub(super) fn whole_customers(customers: &[String]) -> Affected {
     let revenue = AffectedRevenue {
         owners_to_decide: customers.iter().cloned().collect(),
-        recompute_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
+        ledger_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
         ..AffectedRevenue::default()
     };
     revenue.into()

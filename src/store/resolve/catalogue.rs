@@ -17,7 +17,8 @@ pub async fn load(
     subscriptions: &[&Subscription],
     discounts: &[&Discount],
 ) -> Result<Catalogue, sqlx::Error> {
-    let mut catalogue = Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..loaded };
+    let mut catalogue =
+        Catalogue { newest_invoice_lines: HashMap::new(), discount_amounts: HashMap::new(), ..loaded };
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))
@@ -36,7 +37,7 @@ pub async fn load(
         subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
     let customers: BTreeSet<&str> =
         without_amounts.map(|subscription| subscription.customer.as_str()).collect();
-    last_lines(tx, &mut catalogue, customers).await?;
+    newest_invoice_lines(tx, &mut catalogue, customers).await?;
     let customers = customers_needing_discount_amounts(subscriptions, discounts, &catalogue);
     discount_amounts(tx, &mut catalogue, customers).await?;
     Ok(catalogue)
@@ -92,7 +93,7 @@ async fn fetch(
 
 /// The newest invoice's lines of each subscription of `customers`: read only if no price shows what an item
 /// costs.
-async fn last_lines(
+async fn newest_invoice_lines(
     tx: &mut PgConnection,
     catalogue: &mut Catalogue,
     customers: BTreeSet<&str>,
@@ -110,7 +111,7 @@ async fn last_lines(
     .bind(customers.into_iter().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    catalogue.last_lines =
+    catalogue.newest_invoice_lines =
         lines.into_iter().map(|(subscription, Json(lines))| (subscription, lines)).collect();
     Ok(())
 }

@@ -58,6 +58,7 @@ pub async fn write(
         return Ok(ChangedEvidence::default());
     }
     let all = || earliest.values().map(|report| &report.address);
+    // The column `place` is the order in the second.
     let written: Vec<WrittenAddress> = sqlx::query_as(
         "with reported as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],

@@ -16,7 +16,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_000
 
 /// The id of the row that memberflow creates for a Stripe object; it never changes.
 #[must_use]
-pub fn row_id(stripe_id: &str) -> Uuid {
+pub fn public_row_id(stripe_id: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, stripe_id.as_bytes())
 }
 
@@ -53,7 +53,7 @@ pub struct ChangedPayments {
     /// What to add to each customer's sums.
     pub differences: BTreeMap<(String, String), Sums>,
     /// `payment_history` id by payment id, of those written.
-    pub history_ids: HashMap<String, Uuid>,
+    pub payment_row_ids: HashMap<String, Uuid>,
     /// Payments that are or were larger than a four-byte integer.
     pub exceeding_int4: BTreeSet<String>,
 }
@@ -235,10 +235,10 @@ async fn write(tx: &mut PgConnection, changes: &mut ChangedPayments) -> Result<(
     .bind(written().map(|p| p.collected).collect::<Vec<_>>())
     .bind(written().map(|p| p.refunded).collect::<Vec<_>>())
     .bind(written().map(|p| p.disputed).collect::<Vec<_>>())
-    .bind(written().map(|p| row_id(&p.id)).collect::<Vec<_>>())
+    .bind(written().map(|p| public_row_id(&p.id)).collect::<Vec<_>>())
     .bind(written().map(Json).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    changes.history_ids = rows.into_iter().collect();
+    changes.payment_row_ids = rows.into_iter().collect();
     Ok(())
 }

@@ -14,14 +14,11 @@ use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 
-/// By customer: the second from which its movements must be recomputed.
-pub type RecomputeFrom = BTreeMap<String, i64>;
+/// By customer: the second from which its ledger must be computed again.
+pub type LedgerFrom = BTreeMap<String, i64>;
 
-fn add(recompute_from: &mut RecomputeFrom, customer: &str, at: i64) {
-    recompute_from
-        .entry(customer.to_owned())
-        .and_modify(|earliest| *earliest = at.min(*earliest))
-        .or_insert(at);
+fn add(ledger_from: &mut LedgerFrom, customer: &str, at: i64) {
+    ledger_from.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
 }
 
 /// The winner of a position in an object's history, as it is stored.
@@ -30,7 +27,7 @@ pub(in crate::store) struct NewVersion {
     pub occurred_at: OffsetDateTime,
     pub is_final: bool,
     pub event_id: String,
-    /// The subscription itself does not show what an item costs: invoices may have to.
+    /// The value needs the lines of an invoice: the subscription itself does not show what an item costs.
     pub wants_lines: bool,
     pub state: StripeObject,
 }
@@ -72,23 +69,23 @@ fn wants_lines(state: &StripeObject) -> bool {
 }
 
 /// From which second `revised` versions change their customers' ledgers.
-pub(in crate::store) fn recompute_from_revised<'a>(
+pub(in crate::store) fn ledger_from_revised<'a>(
     revised: &[Revised],
     customer_of: impl Fn(&str) -> Option<&'a str>,
-) -> RecomputeFrom {
-    let mut recompute_from = RecomputeFrom::new();
+) -> LedgerFrom {
+    let mut ledger_from = LedgerFrom::new();
     for version in revised {
         if let Some(customer) = customer_of(&version.id) {
-            add(&mut recompute_from, customer, version.since());
+            add(&mut ledger_from, customer, version.since());
         }
     }
-    recompute_from
+    ledger_from
 }
 
 /// Adds the customers that an object named before and names now, if they differ: it belongs to the latter with all of
 /// its history.
 pub(in crate::store) fn add_changed_customers(
-    recompute_from: &mut RecomputeFrom,
+    ledger_from: &mut LedgerFrom,
     changed: &BTreeMap<String, ChangedObject>,
 ) {
     for fact in changed.values() {
@@ -97,30 +94,30 @@ pub(in crate::store) fn add_changed_customers(
         };
         let customers = [before.customer_id(), fact.after.customer_id()];
         if customers[0] != customers[1] {
-            customers.into_iter().flatten().for_each(|customer| add(recompute_from, customer, BEGINNING));
+            customers.into_iter().flatten().for_each(|customer| add(ledger_from, customer, BEGINNING));
         }
     }
 }
 
 /// Adds the customers whose history changes in value because terms became known: from the beginning for a
-/// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount. `wanting_lines`:
+/// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount. `need_invoice_lines`:
 /// customers with such an item, at least those of the changed invoices.
 pub(in crate::store) async fn add_known_terms(
     tx: &mut PgConnection,
-    recompute_from: &mut RecomputeFrom,
+    ledger_from: &mut LedgerFrom,
     changed: &BTreeMap<String, ChangedObject>,
-    wanting_lines: &BTreeSet<String>,
+    need_invoice_lines: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
     for customer in catalogue::dependents(tx, changed).await? {
-        add(recompute_from, &customer, BEGINNING);
+        add(ledger_from, &customer, BEGINNING);
     }
     for (customer, at) in invoiced(changed) {
-        if wanting_lines.contains(customer) {
-            add(recompute_from, customer, at);
+        if need_invoice_lines.contains(customer) {
+            add(ledger_from, customer, at);
         }
     }
     for (customer, at) in discounted_in_other_currencies(tx, changed).await? {
-        add(recompute_from, &customer, at);
+        add(ledger_from, &customer, at);
     }
     Ok(())
 }
@@ -190,17 +187,17 @@ async fn discounted_in_other_currencies(
     .await
 }
 
-/// Adds those of `customers` whose value the clock has changed by now, according to their `recompute_times`. A ledger is
+/// Adds those of `customers` whose value the clock has changed by now, according to their `next_changes`. A ledger is
 /// recomputed from that time at the latest.
 pub(in crate::store) fn add_due(
-    recompute_from: &mut RecomputeFrom,
-    recompute_times: &HashMap<String, OffsetDateTime>,
+    ledger_from: &mut LedgerFrom,
+    next_changes: &HashMap<String, OffsetDateTime>,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) {
-    for (customer, at) in recompute_times.iter().filter(|(customer, _)| customers.contains(*customer)) {
-        if *at <= now || recompute_from.contains_key(customer) {
-            add(recompute_from, customer, at.unix_timestamp());
+    for (customer, at) in next_changes.iter().filter(|(customer, _)| customers.contains(*customer)) {
+        if *at <= now || ledger_from.contains_key(customer) {
+            add(ledger_from, customer, at.unix_timestamp());
         }
     }
 }
@@ -227,7 +224,7 @@ impl From<LoadedVersion> for Version {
 /// Loads the history of each customer, and the catalogue it depends on, of which some is `loaded`.
 pub async fn load(
     tx: &mut PgConnection,
-    recompute_from: &RecomputeFrom,
+    ledger_from: &LedgerFrom,
     loaded: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
@@ -255,8 +252,8 @@ pub async fn load(
              select * from stripe_versions v where v.id = f.id and v.occurred_at >= base.first offset 0
          ) v",
     )
-    .bind(recompute_from.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(recompute_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
+    .bind(ledger_from.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(ledger_from.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .bind(KNOWN_STATUSES.as_slice())
     .fetch_all(&mut *tx)
     .await?;

@@ -213,7 +213,7 @@ pub fn last_billed(item: &Item, amount: i64) -> Catalogue {
         amount,
     };
     let lines = vec![line(&monthly("1"), 1), line(item, amount), line(&monthly("2"), 2)];
-    Catalogue { last_lines: HashMap::from([("sub_1".to_owned(), lines)]), ..Catalogue::default() }
+    Catalogue { newest_invoice_lines: HashMap::from([("sub_1".to_owned(), lines)]), ..Catalogue::default() }
 }
 
 /// The newest invoice of `sub_1` shows what a discount took off.

@@ -113,7 +113,7 @@ prop_compose! {
         let line = InvoiceLine { price: Some(price.id.clone()), subscription_item: None, amount };
         let mut catalogue = knowing_price(price);
         catalogue.discounts.insert("di_1".to_owned(), discount);
-        catalogue.last_lines.insert("sub_1".to_owned(), vec![line]);
+        catalogue.newest_invoice_lines.insert("sub_1".to_owned(), vec![line]);
         catalogue.discount_amounts.insert("sub_1".to_owned(), [("di_1".to_owned(), amount)].into());
         catalogue
     }
@@ -252,7 +252,8 @@ fn items_of_one_price_use_their_own_lines() {
         amount,
     };
     let lines = vec![line("si_a", 1000), line("si_b", 200)];
-    let catalogue = Catalogue { last_lines: [("sub_1".to_owned(), lines)].into(), ..Catalogue::default() };
+    let catalogue =
+        Catalogue { newest_invoice_lines: [("sub_1".to_owned(), lines)].into(), ..Catalogue::default() };
     let value = |items: Vec<Item>| of_subscription(&active(items), &[], &catalogue, NOW).minor;
     assert_eq!(value(vec![named("si_a"), named("si_b")]), 1200);
     assert_eq!(value(vec![named("si_replaced")]), 200, "else the last line of the price");

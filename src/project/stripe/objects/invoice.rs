@@ -24,19 +24,19 @@ pub struct Invoice {
     /// The last failed attempt in any event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailedAttempt>,
-    /// Old versions only; whether any event ever reported it.
+    /// Old API versions only; whether any event ever reported it.
     pub paid_out_of_band: bool,
     pub paid_at: Option<i64>,
-    /// Old versions only.
+    /// Old API versions only.
     pub payment_intent: Option<String>,
-    /// Old versions only.
+    /// Old API versions only.
     pub charge: Option<String>,
     /// The payments that paid it, or tried to, from all events about it.
     pub payments: BTreeSet<PaymentRef>,
     pub billing_reason: Option<String>,
     pub number: Option<String>,
     /// The amount of each subscription item in its latest period, without prorations: for prices with unknown
-    /// tiers. Empty if the invoice has only prorations and one-off lines.
+    /// price tiers. Empty if the invoice has only prorations and one-off lines. Stored as `last_lines`.
     #[serde(rename = "last_lines")]
     pub recurring_lines: Vec<InvoiceLine>,
     /// What each discount took off it, by the discount's id; empty if it has only prorations.
@@ -56,7 +56,7 @@ pub struct FailedAttempt {
     pub amount_paid: i64,
 }
 
-/// A payment that an invoice names, in old versions only: it paid the invoice or tried to.
+/// A payment that an invoice names, in old API versions only: it paid the invoice or tried to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PaymentRef {

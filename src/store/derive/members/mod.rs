@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use self::activity::MemberActivity;
 use super::customer_revenue::{ChangedSums, SumsByCustomer};
-use super::subscriptions::TieredSubscription;
+use super::subscriptions::SubscriptionWithTier;
 use crate::project::member::{self, MemberSubscription, SubscriptionSummary};
 use crate::store::StoreSettings;
 
@@ -31,7 +31,7 @@ pub struct MemberInputs<'a> {
     /// Those that changed, and are written with the rows.
     pub changed_sums: ChangedSums<'a>,
     /// The customers' subscriptions.
-    pub subscriptions: &'a [TieredSubscription],
+    pub subscriptions: &'a [SubscriptionWithTier],
     pub(super) context: Context<'a>,
 }
 

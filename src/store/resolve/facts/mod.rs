@@ -21,7 +21,7 @@ pub(in crate::store) use self::resolvable::Resolvable;
 pub(in crate::store) use self::winners::Winner;
 use self::winners::{add_imported, decide_winners, latest, take_identity_claims};
 use super::identity_claims::ClaimReport;
-use super::versions::{self, RecomputeFrom};
+use super::versions::{self, LedgerFrom};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order;
 use crate::project::payload::Report;
@@ -78,13 +78,13 @@ pub struct Resolved {
     /// The facts that changed, by object id.
     pub changed: BTreeMap<String, ChangedObject>,
     /// The second from which each customer's ledger is recomputed.
-    pub recompute_from: RecomputeFrom,
+    pub ledger_from: LedgerFrom,
     /// The identity claims of objects with a history, the last of each second.
     pub identity_claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
     pub resolved_thin: BTreeSet<String>,
     /// Customers with a subscription whose amounts only invoices show: at least those of the reported invoices.
-    pub wanting_lines: BTreeSet<String>,
+    pub need_invoice_lines: BTreeSet<String>,
 }
 
 /// Resolves the batch's reports of Stripe objects; `links` say which belong together.
@@ -97,7 +97,7 @@ pub async fn resolve_stripe(
     if reported.is_empty() {
         return Ok(Resolved::default());
     }
-    let stripe::StoredFacts { facts: stored, decided_positions, parked_as_thin, mut wanting_lines } =
+    let stripe::StoredFacts { facts: stored, decided_positions, parked_as_thin, mut need_invoice_lines } =
         stripe::load(tx, &reported).await?;
     let sticky_by_id = stripe::sticky_by_id(&reported);
     // Imported ones are not reported by Stripe.
@@ -108,8 +108,9 @@ pub async fn resolve_stripe(
     // Claims and versions are of every position, so they come before the latest of each object are chosen.
     let identity_claims = take_identity_claims(&mut position_winners);
     let new_versions = versions::of_winners(&position_winners);
-    let new_wanting_lines = new_versions.iter().filter(|version| version.wants_lines);
-    wanting_lines.extend(new_wanting_lines.filter_map(|it| it.state.customer_id()).map(ToOwned::to_owned));
+    let new_need_invoice_lines = new_versions.iter().filter(|version| version.wants_lines);
+    need_invoice_lines
+        .extend(new_need_invoice_lines.filter_map(|it| it.state.customer_id()).map(ToOwned::to_owned));
     let mut fact_winners = add_imported(latest(position_winners, &stored), imported, &stored);
     let extended = stripe::merge_sticky(&mut fact_winners, sticky_by_id, &stored);
     let revised = stripe::write(tx, &fact_winners, &new_versions, links).await?;
@@ -121,13 +122,13 @@ pub async fn resolve_stripe(
             fact_winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
         present.or(stored.get(id).map(|stored| &stored.state))?.customer_id()
     };
-    let mut recompute_from = versions::recompute_from_revised(&revised, customer_of);
+    let mut ledger_from = versions::ledger_from_revised(&revised, customer_of);
     let mut changed = changes(fact_winners, stored);
     changed.extend(extended);
-    versions::add_changed_customers(&mut recompute_from, &changed);
+    versions::add_changed_customers(&mut ledger_from, &changed);
     let mut resolved_thin = parked_as_thin;
     resolved_thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, recompute_from, identity_claims, resolved_thin, wanting_lines })
+    Ok(Resolved { changed, ledger_from, identity_claims, resolved_thin, need_invoice_lines })
 }
 
 /// An application row or file whose fact a batch changes.

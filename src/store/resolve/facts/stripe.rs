@@ -22,7 +22,7 @@ pub(in crate::store) struct StoredFacts {
     /// Those that are parked because the newest event about them came without a state.
     pub parked_as_thin: BTreeSet<String>,
     /// Customers with a subscription whose amounts only invoices show: at least those of the invoices among them.
-    pub wanting_lines: BTreeSet<String>,
+    pub need_invoice_lines: BTreeSet<String>,
 }
 
 #[derive(FromRow)]
@@ -30,7 +30,7 @@ struct LoadedObject {
     id: String,
     is_thin: bool,
     /// The customers of an invoice that have a subscription whose amounts only invoices show.
-    wanting_lines: Option<Vec<String>>,
+    need_invoice_lines: Option<Vec<String>>,
     /// `None` without a fact, as the following.
     state: Option<Json<StripeObject>>,
     is_final: Option<bool>,
@@ -52,7 +52,7 @@ pub(in crate::store) async fn load(
     let rows: Vec<LoadedObject> = sqlx::query_as(
         "select w.id, f.final as is_final, f.occurred_at, f.event_id, f.state, v.version_seconds, v.version_finals,
                 (select true from parked p where p.subject = w.id and p.reason = $4 limit 1) is not null as is_thin,
-                l.wanting_lines
+                l.need_invoice_lines
          from (select id, array_agg(second) as seconds, array_agg(invoiced) as invoiced
                from unnest($1::text[], $2::timestamptz[], $3::text[]) as r (id, second, invoiced)
                group by id) w
@@ -65,7 +65,7 @@ pub(in crate::store) async fn load(
              ) v
          ) v on true
          left join lateral (
-             select array_agg(distinct s.customer_id) as wanting_lines
+             select array_agg(distinct s.customer_id) as need_invoice_lines
              from (select distinct unnest(w.invoiced || case when f.kind = 'invoice' then f.customer_id end) as customer_id) i
              cross join lateral (
                  select s.id, s.customer_id from stripe_facts s
@@ -87,7 +87,7 @@ pub(in crate::store) async fn load(
         if row.is_thin {
             loaded.parked_as_thin.insert(id.clone());
         }
-        loaded.wanting_lines.extend(row.wanting_lines.into_iter().flatten());
+        loaded.need_invoice_lines.extend(row.need_invoice_lines.into_iter().flatten());
         let versions =
             row.version_finals.into_iter().flatten().zip(row.version_seconds.into_iter().flatten());
         loaded.decided_positions.extend(versions.map(|(is_final, at)| (id.clone(), position(is_final, at))));
